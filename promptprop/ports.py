@@ -5,7 +5,7 @@ One contract suite per port runs on every implementation (`tests/contracts/`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -79,7 +79,7 @@ class Ledger(Protocol):
     the code `budget:CAP`.
     """
 
-    def complete_all(self, requests: Iterable[ModelRequest]) -> AsyncIterator[Outcome]:
+    def complete_all(self, requests: Iterable[ModelRequest]) -> AsyncGenerator[Outcome, None]:
         """Answer requests in the order asked; failures are outcomes, not exceptions.
 
         The iterable is read in a window, so that 100,000 requests do not lie in memory at once.
@@ -310,6 +310,19 @@ class Metric(Protocol):
         ...
 
 
+class Scorer(Protocol):
+    """All metrics of a run as one loss."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what shapes a score: metric types, options, contents of files and functions, weights and gates."""
+        ...
+
+    def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
+        """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge."""
+        ...
+
+
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
@@ -366,16 +379,33 @@ class Brief:
     select: tuple[Row, ...]
     confirm: tuple[Row, ...]
     test: tuple[Row, ...]
-    variables: tuple[str, ...]
     seed: int
-    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round.
+
+    `longest` is the most characters that a candidate of its may have: it bounds what FINISH can cost.
+    """
+
+    set_up: int
+    each_round: int
+    role_calls: int
+    finish: int
+    rounds: int
+    longest: int = 0
 
 
 class Optimizer(Protocol):
     """A search strategy: a generator of decisions, with all model access through the workbench."""
 
-    def run(self, brief: Brief, workbench: Workbench) -> AsyncIterator[Event]:
+    def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """Search, then FINISH. Deterministic given the brief and what the workbench answered."""
+        ...
+
+    def shape(self, brief: Brief) -> Shape:
+        """How it will spend, for `plan`: likely figures, not bounds; FINISH alone is exact."""
         ...
 
 

@@ -25,7 +25,10 @@ Vendor exceptions never leave their adapter: they are translated into a class of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
+
+if TYPE_CHECKING:
+    from promptprop.domain.models import Failure
 
 Policy = Literal["retry", "missing", "stop"]
 
@@ -328,3 +331,15 @@ class BudgetSpent(Exception):
         """Name the cap: `calls`, `tokens`, `usd` or `seconds`."""
         super().__init__(cap)
         self.cap = cap
+
+
+def raise_failure(failure: Failure) -> NoReturn:
+    """Raise the error that a stored failure stands for: same class, message and remedy."""
+    raise _by_code(ModelError).get(failure.code, ModelError)(failure.message, remedy=failure.remedy)
+
+
+def _by_code(base: type[ModelError]) -> dict[str, type[ModelError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        found.update(_by_code(child))
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -80,6 +81,19 @@ class Prompt:
     def of(cls, text: str, *, literal: bool = False) -> Prompt:
         """A prompt of one user message."""
         return cls((Message("user", text),), literal)
+
+    @classmethod
+    def from_text(cls, text: str, *, literal: bool = False) -> Prompt:
+        r"""The inverse of `text`: messages under `### role` headings, or one user message where there is none.
+
+        >>> [message.role for message in Prompt.from_text("### system\nBe kind.\n\n### user\n{{ x }}").messages]
+        ['system', 'user']
+        """
+        parts = re.split(r"^### (system|user|assistant)[ \t]*\n", text, flags=re.MULTILINE)
+        if len(parts) == 1 or parts[0].strip():
+            return cls.of(text, literal=literal)
+        messages = zip(parts[1::2], parts[2::2], strict=True)
+        return cls(tuple(Message(role, content.strip("\n")) for role, content in messages), literal)
 
     @property
     def text(self) -> str:

@@ -1,0 +1,88 @@
+"""What CI runs, session by session: `nox` for all of the default ones, `nox -s tests -- -k budget` for a part.
+
+Sessions run in the environment that nox itself runs in; so `.venv/bin/nox` needs no second installation.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "imports", "docs", "tests", "coverage"]
+
+PYTHON = sys.executable
+LINES_OVERALL = 80  # per cent of lines and branches, over the whole package
+BRANCHES_IN_DOMAIN = 90  # per cent of branches
+DOCUMENTATION = ("tests/docs", "tests/unit/metrics/test_reference.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules, then layout."""
+    session.run(PYTHON, "-m", "ruff", "check", ".")
+    session.run(PYTHON, "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, on the package."""
+    session.run(PYTHON, "-m", "mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """import-linter: the layers, and who may import which vendor library."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    session.run(PYTHON, "-c", command, "--no-logo")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests but benchmarks and campaigns, on two processes; coverage data goes to `.coverage`."""
+    selected = session.posargs or ["-m", "not bench and not campaign"]
+    session.run(PYTHON, "-m", "coverage", "erase")
+    session.run(PYTHON, "-m", "pytest", "-n", "2", "--cov", "--cov-report=", *selected)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """The thresholds, on the data of the last `tests`."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "coverage.json"
+        session.run(PYTHON, "-m", "coverage", "report", "--skip-covered", f"--fail-under={LINES_OVERALL}")
+        session.run(PYTHON, "-m", "coverage", "json", "--include=promptprop/domain/*", "-o", str(report), silent=True)
+        totals = json.loads(report.read_text(encoding="utf-8"))["totals"]
+    share = 100 * totals["covered_branches"] / max(totals["num_branches"], 1)
+    session.log(f"branches covered in domain/: {share:.1f} % (at least {BRANCHES_IN_DOMAIN} %)")
+    if share < BRANCHES_IN_DOMAIN:
+        session.error("too few branches of domain/ are covered")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Links resolve, and what is generated from code is in step with it."""
+    session.run(PYTHON, "-m", "pytest", "-n", "0", "-q", *DOCUMENTATION)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed and overhead, printed; nothing fails for being slow."""
+    _run_marked(session, "bench", Path("tests/benchmarks"))
+
+
+@nox.session
+def campaigns(session: nox.Session) -> None:
+    """Optimizers compared on simulated worlds, printed; takes long."""
+    _run_marked(session, "campaign", Path("tests/campaigns"))
+
+
+def _run_marked(session: nox.Session, mark: str, folder: Path) -> None:
+    if not folder.is_dir():
+        session.skip(f"{folder} does not exist yet")
+    session.run(PYTHON, "-m", "pytest", "-n", "0", "-s", "-m", mark, str(folder), *session.posargs)

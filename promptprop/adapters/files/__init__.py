@@ -1,0 +1,1 @@
+"""Files: the configuration and prompts that a run reads, its datasets, and what is exported."""

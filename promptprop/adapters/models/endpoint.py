@@ -1,0 +1,173 @@
+"""A configured model: its client with the limits, retries and prices around it, and how one call to it is made."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from promptprop.adapters.models.limiter import Limiter, Timing
+from promptprop.adapters.models.purse import Ticket
+from promptprop.adapters.models.retry import Retries
+from promptprop.domain.budget import Amount, Price, settled, worst_case
+from promptprop.domain.errors import BudgetSpent, EndpointUnreachable, ModelError, RateLimited
+from promptprop.domain.models import Attempts, ModelRequest, Reply
+from promptprop.ports import ModelClient
+
+logger = logging.getLogger("promptprop.models")
+
+RETRIES = Retries()
+BYTES_PER_TOKEN = 4  # a rule of thumb for pacing only; budgets use the true bound
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One alias of the configuration. `timeout` is in seconds an attempt; `max_tokens` bounds requests that set none.
+
+    `price` None means unknown: money then counts 0 (a money cap with it is refused before a run starts).
+    """
+
+    alias: str
+    model: str
+    client: ModelClient
+    limiter: Limiter
+    retries: Retries = RETRIES
+    timeout: float = 60.0
+    max_tokens: int = 1024
+    price: Price | None = None
+
+    def limit(self, request: ModelRequest) -> int:
+        """The most tokens that this request's answer can have."""
+        asked = request.parameters.get("max_tokens") or request.parameters.get("max_completion_tokens")
+        return int(asked or self.max_tokens)
+
+    def worst(self, request: ModelRequest) -> Amount:
+        """The most that one attempt can cost."""
+        return worst_case(request.messages, self.limit(request), self.price)
+
+    def bounded(self, request: ModelRequest) -> ModelRequest:
+        """The request as it is sent: never without a bound on its answer, else no budget could hold."""
+        if request.parameters.get("max_tokens") or request.parameters.get("max_completion_tokens"):
+            return request
+        return replace(request, parameters={**request.parameters, "max_tokens": self.max_tokens})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How a call ended: a reply, or the error that was final, and what its attempts cost."""
+
+    reply: Reply | None
+    error: ModelError | None
+    attempts: Attempts
+
+    @property
+    def cost(self) -> Amount:
+        """What the call counts against the budget."""
+        return settled(self.reply, self.attempts)
+
+
+class Call:
+    """One logical request on its way: limiter, attempts and reservations, until a reply or a final error.
+
+    Set `last` when nobody waits any more: the attempt under way may end, but no other follows.
+    """
+
+    def __init__(self, endpoint: Endpoint, request: ModelRequest, ticket: Ticket, timing: Timing) -> None:
+        """The ticket must stand for `endpoint.worst(request)` and `endpoint.retries.attempts`."""
+        self.request = request
+        self.attempts = Attempts(sent=0)
+        self.last = False
+        self._at_stake = False
+        self._began = 0.0
+        self._endpoint = endpoint
+        self._ticket = ticket
+        self._timing = timing
+
+    @property
+    def at_stake(self) -> bool:
+        """True while a request is at the provider, and once there is a reply, which must still be recorded."""
+        return self._at_stake
+
+    def release(self) -> None:
+        """Give back the reservation, for a call that may never have got to run. May be called twice."""
+        self._ticket.release()
+
+    async def make(self) -> Answered:
+        """Make attempts until one answers or the policy gives up.
+
+        Raises BudgetSpent if not even the first attempt is admitted. A retry for which there is no room leaves the
+        call failed with its last error: the failure is then recorded with what it cost, so that a replay finds the
+        same spend. Cancelled in mid-attempt, the attempt counts as sent and unconfirmed in `attempts`.
+        """
+        try:
+            await self._ticket.granted()
+            made = 0
+            while True:
+                made += 1
+                try:
+                    return Answered(await self._attempt(), None, self.attempts)
+                except ModelError as error:
+                    if not await self._again(error, made):
+                        return Answered(None, error, self.attempts)
+        finally:
+            self.release()
+
+    async def _attempt(self) -> Reply:
+        endpoint, request = self._endpoint, self.request
+        prompt = sum(len(message.content) for message in request.messages) // BYTES_PER_TOKEN
+        async with endpoint.limiter.slot(prompt + endpoint.limit(request)) as slot:
+            self._began = self._began or self._timing.monotonic()
+            self._at_stake = True
+            try:
+                reply = await endpoint.client.complete(endpoint.bounded(request), endpoint.timeout)
+            except ModelError as error:
+                self._at_stake = False
+                self._count_failure(error)
+                if isinstance(error, RateLimited):
+                    slot.throttled(error.retry_after)
+                raise
+            except BaseException:
+                self._count(unconfirmed=True)
+                raise
+            if reply.picousd is None and endpoint.price is not None:
+                usage = reply.usage
+                reply = replace(reply, picousd=endpoint.price.of(usage.prompt_tokens, usage.completion_tokens))
+            slot.succeeded(reply.usage.total)
+            self.attempts = replace(self.attempts, sent=self.attempts.sent + 1)
+            self._ticket.settle(settled(reply, Attempts()))
+            return reply
+
+    def _count_failure(self, error: ModelError) -> None:
+        if isinstance(error, EndpointUnreachable):
+            self._ticket.settle(Amount())  # nothing was sent
+        else:
+            self._count(unconfirmed=error.unconfirmed)
+
+    def _count(self, *, unconfirmed: bool) -> None:
+        before, worst = self.attempts, self._ticket.worst
+        self.attempts = replace(before, sent=before.sent + 1)
+        if unconfirmed:
+            money = before.unconfirmed_picousd
+            priced = money is not None and self._endpoint.price is not None
+            self.attempts = Attempts(
+                sent=before.sent + 1,
+                unconfirmed=before.unconfirmed + 1,
+                unconfirmed_tokens=before.unconfirmed_tokens + worst.tokens,
+                unconfirmed_picousd=(money or 0) + worst.picousd if priced else None,
+            )
+        self._ticket.settle(worst if unconfirmed else Amount(calls=1))
+
+    async def _again(self, error: ModelError, made: int) -> bool:
+        """Wait for the next attempt; False if there is none: policy, deadline, budget, or nobody waits any more."""
+        elapsed = self._timing.monotonic() - self._began
+        wait = None if self.last else self._endpoint.retries.wait(error, made, elapsed, self._timing.jitter)
+        facts = {"endpoint": self._endpoint.alias, "model": self._endpoint.model, "error": error.code, "attempt": made}
+        if wait is None:
+            logger.info("call failed for good: %s", error.code, extra=facts)
+            return False
+        logger.info("retrying after %s", error.code, extra={**facts, "wait_seconds": round(wait, 3)})
+        await self._timing.sleep(wait)
+        try:
+            await self._ticket.granted()
+        except BudgetSpent:
+            return False
+        return True

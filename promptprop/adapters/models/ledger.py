@@ -1,0 +1,244 @@
+"""The ledger: all model calls of one run, recorded before they are used, so that nothing is paid twice.
+
+Requests are looked up in the order asked. What the run has recorded answers at once and counts again; another run's
+reply is pinned and free; everything else takes a ticket of the purse, in order, and becomes one shared flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from promptprop.adapters.models.endpoint import Answered, Call, Endpoint
+from promptprop.adapters.models.flights import Flight, Flights, Landing
+from promptprop.adapters.models.limiter import Timing
+from promptprop.adapters.models.purse import Batch, Purse
+from promptprop.domain.budget import Amount, Budget, RoleSpend, Spend, settled
+from promptprop.domain.errors import BudgetSpent
+from promptprop.domain.models import Attempts, Failure, Json, ModelRequest, Outcome, Reply
+from promptprop.ports import FailedCall, RecordedCall, Store
+
+TURN = 64  # outcomes given before the event loop gets its turn: recorded ones need no await at all
+SMALLEST_WINDOW = 64
+WINDOWS = 4  # requests read ahead, as a multiple of the largest concurrency
+BUDGET = "budget:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A request in the window. `free` tells that its reply costs this run nothing new."""
+
+    request: ModelRequest
+    flight: Flight | None = None
+    landing: Landing | None = None
+    hit: bool = True
+    free: bool = True
+
+
+class LedgerModels:
+    """The models of one run behind ledger, budget, limiter, retry and deadline (port: `Ledger`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        purse: Purse,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        window: int | None = None,
+        drain_seconds: float = 30.0,
+        timing: Timing | None = None,
+    ) -> None:
+        """`window` bounds the requests read ahead; `drain_seconds` what an early end waits for paid calls."""
+        most = max((endpoint.limiter.most for endpoint in endpoints.values()), default=1)
+        self._store = store
+        self._run_id = run_id
+        self._purse = purse
+        self._endpoints = dict(endpoints)
+        self._window = window or max(SMALLEST_WINDOW, WINDOWS * most)
+        self._timing = timing or Timing()
+        self._flights = Flights(drain_seconds)
+        self._generation = 0
+        self._roles: dict[str, RoleSpend] = {}
+        self._counted: set[str] = set()
+        self._failed: dict[str, Failure] = {}
+        self._failures: list[FailedCall] = []
+
+    # --- the port ---------------------------------------------------------------------------------------------------
+
+    @property
+    def spend(self) -> Spend:
+        """What this run has spent so far, replayed calls included."""
+        return Spend(dict(self._roles))
+
+    @property
+    def budget(self) -> Budget:
+        """The caps in force."""
+        return self._purse.budget
+
+    def raise_caps(self, caps: Mapping[str, Json]) -> None:
+        """These caps replace the old ones."""
+        self._purse.raise_caps(caps)
+
+    def hold(self, reserve: Amount) -> None:
+        """Keep this amount out of reach, until it is set anew."""
+        self._purse.hold(reserve)
+
+    def retry_failures(self) -> None:
+        """Failures recorded so far no longer answer."""
+        self._generation += 1
+        self._failed.clear()
+
+    def take_failures(self) -> list[FailedCall]:
+        """The final failures since the last time asked, in the order they happened to end."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    async def complete_all(self, requests: Iterable[ModelRequest]) -> AsyncIterator[Outcome]:
+        """Answer requests in the order asked, reading them in a window.
+
+        Closed early, calls that were sent already finish in the background and are recorded: see `drain`. Exceptions
+        that are no ModelError (a bug, a store that refuses) come out here, and what is under way is cancelled.
+        """
+        batch = Batch()
+        source = iter(requests)
+        window: deque[_Entry] = deque()
+        refused: Failure | None = None
+        try:
+            window.extend(self._begin(request, batch) for request in itertools.islice(source, self._window))
+            for turn in itertools.count(1):
+                if not window:
+                    return
+                landing = window[0].landing or await self._landed(window[0])
+                if landing.failure is not None and landing.failure.code.startswith(BUDGET):
+                    refused = landing.failure
+                    break
+                entry = self._leave(window)
+                if entry.free and landing.reply is not None:
+                    self._count_hit(entry.request)
+                window.extend(self._begin(request, batch) for request in itertools.islice(source, 1))
+                if turn % TURN == 0:
+                    await asyncio.sleep(0)
+                yield Outcome(entry.request, landing.reply, landing.failure, entry.hit)
+            unanswered = [self._leave(window).request for _ in range(len(window))]
+            for request in itertools.chain(unanswered, source):
+                yield Outcome(request, None, refused)
+        finally:
+            while window:
+                self._leave(window)
+
+    async def drain(self) -> None:
+        """Wait until the calls of abandoned work are recorded, at most `drain_seconds`; then cancel them."""
+        await self._flights.drain()
+
+    async def close(self) -> None:
+        """Drain, then close all clients."""
+        try:
+            await self.drain()
+        finally:
+            for endpoint in self._endpoints.values():
+                await endpoint.client.close()
+
+    # --- a request's way --------------------------------------------------------------------------------------------
+
+    def _begin(self, request: ModelRequest, batch: Batch) -> _Entry:
+        """Look a request up, in its turn; what is not recorded takes its place in the purse's line."""
+        key = request.key
+        flight = self._flights.join(key)
+        if flight is not None:
+            return _Entry(request, flight)
+        if key in self._failed:
+            return _Entry(request, landing=Landing(None, self._failed[key]))
+        record = self._store.find_call(self._run_id, key, self._generation)
+        if record is None:
+            return self._launch(request, batch)
+        if not record.mine:
+            return _Entry(request, self._flights.start(key, self._pin(request, record)))
+        return self._replay(request, record, batch)
+
+    def _replay(self, request: ModelRequest, record: RecordedCall, batch: Batch) -> _Entry:
+        """Answer from this run's record; what the run has paid for counts again, once a session."""
+        landing = Landing(record.reply, record.failure)
+        if not record.paid or request.key in self._counted:
+            return _Entry(request, landing=landing)
+        self._counted.add(request.key)
+        self._purse.charge(settled(record.reply, record.attempts), batch, partial(self._charged, request, record))
+        return _Entry(request, landing=landing, free=False)
+
+    def _charged(self, request: ModelRequest, record: RecordedCall, counted: bool) -> None:
+        if not counted:
+            self._counted.discard(request.key)  # refused with its batch: it will count when it is asked for again
+            return
+        self._count(request, record.reply, record.attempts)
+        if record.failure is not None:
+            self._counted.discard(request.key)  # from now on it answers from memory, until failures are retried
+            self._failed[request.key] = record.failure
+
+    def _launch(self, request: ModelRequest, batch: Batch) -> _Entry:
+        endpoint = self._endpoints[request.endpoint]
+        ticket = self._purse.ticket(endpoint.worst(request), endpoint.retries.attempts, batch)
+        call = Call(endpoint, request, ticket, self._timing)
+        flight = self._flights.start(request.key, self._fly(call), call)
+        return _Entry(request, flight, hit=False, free=False)
+
+    async def _pin(self, request: ModelRequest, record: RecordedCall) -> Landing:
+        if record.call_id is None:
+            raise ValueError(f"the store offers a call of another run without its id: {request.key}")
+        await self._store.pin_call(self._run_id, request.key, record.call_id, self._generation)
+        return Landing(record.reply)
+
+    async def _fly(self, call: Call) -> Landing:
+        """Make the call and record its reply. What it cost counts whatever happens then."""
+        request, generation = call.request, self._generation
+        try:
+            answered = await call.make()
+        except BudgetSpent as spent:
+            return Landing(None, _refusal(spent.cap))
+        except BaseException:
+            self._count(request, None, call.attempts)
+            raise
+        self._count(request, answered.reply, answered.attempts)
+        if answered.reply is None:
+            return Landing(None, self._fail(request, answered, final=not call.last))
+        record = await self._store.record_call(self._run_id, request, answered.reply, answered.attempts, generation)
+        self._counted.add(request.key)
+        return Landing(record.reply)
+
+    def _fail(self, request: ModelRequest, answered: Answered, *, final: bool) -> Failure:
+        """The failure, remembered if it is final; never where it stops the run: the next session must ask again."""
+        error = answered.error
+        if error is None:
+            raise ValueError("a call ended with neither a reply nor an error")
+        failure = Failure(error.code, error.message, error.remedy, stops=error.policy == "stop")
+        if final and not failure.stops:
+            self._failed[request.key] = failure
+            self._failures.append(FailedCall(request, failure, answered.attempts))
+        return failure
+
+    async def _landed(self, entry: _Entry) -> Landing:
+        if entry.flight is None:
+            raise ValueError("a request in the window has neither a landing nor a flight")
+        return await entry.flight.landed()
+
+    def _leave(self, window: deque[_Entry]) -> _Entry:
+        entry = window.popleft()
+        if entry.flight is not None:
+            self._flights.leave(entry.request.key, entry.flight)
+        return entry
+
+    # --- what it cost -----------------------------------------------------------------------------------------------
+
+    def _count(self, request: ModelRequest, reply: Reply | None, attempts: Attempts) -> None:
+        self._roles[request.role] = self._roles.get(request.role, RoleSpend()).plus(reply, attempts)
+
+    def _count_hit(self, request: ModelRequest) -> None:
+        self._roles[request.role] = self._roles.get(request.role, RoleSpend()).plus_hit()
+
+
+def _refusal(cap: str) -> Failure:
+    remedy = f"raise the cap on {cap}, or let the run end from its reserve"
+    return Failure(f"{BUDGET}{cap}", f"the budget has no room for another call: {cap}", remedy)

@@ -1,0 +1,179 @@
+"""Connections, and every difference between the databases: engines, pragmas, upserts, point reads, errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from promptprop.domain.errors import NotWritable, PromptPropError, StorageError, StorageFull
+
+Access = Literal["read", "write", "migrate"]
+Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
+
+BUSY_SECONDS = 30
+CHUNK = 500  # values in one IN (…): well under the 999 of old SQLite builds
+SCHEMA_LOCK = 0x70726F6D70747072  # any number that only PromptProp takes: "promptpr"
+
+
+def parse_url(url: str) -> URL:
+    """The database that `url` names. Raises StorageError where it is none, or one that PromptProp cannot use."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        remedy = "write sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
+        raise StorageError(f"{url!r} is not a database URL", remedy=remedy) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        remedy = "use sqlite:///… or postgresql+psycopg://…"
+        raise StorageError(f"databases of the kind {parsed.drivername!r} are not supported", remedy=remedy)
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        remedy = "name a file: sqlite:///.promptprop/promptprop.db"
+        raise StorageError("an in-memory database would forget what was paid for", remedy=remedy)
+    return parsed
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    return parse_url(url).render_as_string(hide_password=True)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database, None for a server."""
+    parsed = parse_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
+def make_engine(url: str, access: Access) -> Engine:
+    """An engine without a pool: `read` commits by itself, `write` begins IMMEDIATE, `migrate` has foreign keys off."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, access)
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if access == "read" else {}
+    name = f"promptprop {socket.gethostname()} pid {os.getpid()}"
+    try:
+        return create_engine(parsed, poolclass=NullPool, connect_args={"application_name": name}, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        remedy = 'install the extra: pip install "promptprop[postgres]"'
+        raise StorageError("the PostgreSQL driver is not installed", remedy=remedy) from error
+
+
+def _sqlite_engine(url: URL, access: Access) -> Engine:
+    # The driver would begin transactions by itself, and only before a write; isolation_level=None leaves that to us.
+    arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None}
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute(f"PRAGMA foreign_keys = {'OFF' if access == 'migrate' else 'ON'}")
+        if access == "read":
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = FULL")
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", set_pragmas)
+    if access != "read":
+        event.listen(engine, "begin", begin)
+    return engine
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let one process at a time create or migrate; SQLite's BEGIN IMMEDIATE has seen to it already."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+
+
+def insert(connection: Connection, table: Table) -> Insert:
+    """An INSERT of the connection's dialect, which knows ON CONFLICT."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """`values` in slices of at most `size`.
+
+    >>> [list(part) for part in chunks([1, 2, 3], 2)]
+    [[1, 2], [3]]
+    """
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+class PointRead:
+    """A SELECT compiled once and run on the driver's connection: tuples of plain values, several times faster."""
+
+    def __init__(self, statement: Select[Any], engine: Engine) -> None:
+        """Compile for the engine's dialect; the statement's bind parameters become the keyword arguments."""
+        compiled = statement.compile(dialect=engine.dialect)
+        self._sql = str(compiled)
+        self._defaults: Mapping[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
+        self._order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """All rows. The cursor is exhausted, since an open one would pin SQLite's snapshot."""
+        values = {**self._defaults, **values}
+        bound = values if self._order is None else tuple([values[name] for name in self._order])
+        driver: Any = connection.connection.driver_connection
+        found: list[Any] = driver.execute(self._sql, bound).fetchall()
+        return found
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise whatever the database raises as a StorageError."""
+    try:
+        yield
+    except PromptPropError:
+        raise
+    except Exception as error:
+        raise translate(error) from error
+
+
+def translate(error: BaseException) -> PromptPropError:
+    """The error of our tree that says what `error` means, and what to do."""
+    if isinstance(error, PromptPropError):
+        return error
+    original = (error.orig or error) if isinstance(error, DBAPIError) else error
+    text = str(original).strip()
+    low = text.lower()
+    state = getattr(original, "sqlstate", None)
+    number = original.errno if isinstance(original, OSError) else None
+    result: StorageError
+    if number == errno.ENOSPC or state == "53100" or "disk is full" in low or "no space left" in low:
+        remedy = "free some space and resume: what was committed is safe"
+        result = StorageFull("the disk that holds the database is full", remedy=remedy)
+    elif state == "25006" or number in (errno.EACCES, errno.EPERM, errno.EROFS) or _unwritable(low):
+        remedy = "check the owner and permissions of the file and its folder, or pass another one with --db"
+        result = NotWritable(f"the database cannot be written: {text}", remedy=remedy)
+    elif "database is locked" in low or "database is busy" in low:
+        remedy = "end the process that holds it, or try again when it is done"
+        result = StorageError(f"another process kept the database locked for {BUSY_SECONDS} seconds", remedy=remedy)
+    elif "not a database" in low or "malformed" in low:
+        remedy = "restore a backup, or pass another file with --db; `promptprop db check` tells more"
+        result = StorageError(f"the database is damaged or is no database: {text}", remedy=remedy)
+    elif (state is not None and state.startswith("08")) or ("connection" in low and isinstance(error, DBAPIError)):
+        remedy = "check that the server runs, and the host, user and password of the database URL"
+        result = StorageError(f"the database server cannot be reached: {text}", remedy=remedy)
+    elif isinstance(error, SQLAlchemyError):
+        result = StorageError(f"the database refused: {text}", remedy="`promptprop db check` tells whether it is sound")
+    else:
+        result = StorageError(f"this cannot be stored: {type(original).__name__}: {text}")
+    result.__cause__ = error
+    return result
+
+
+def _unwritable(text: str) -> bool:
+    return "readonly database" in text or "unable to open database file" in text or "permission denied" in text

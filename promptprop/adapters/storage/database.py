@@ -1,0 +1,89 @@
+"""What every part of the store stands on: reads on the caller's thread, writes through the one writer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select
+
+from promptprop.adapters.storage.connection import PointRead, make_engine, translate, translated
+from promptprop.adapters.storage.writer import Apply, Writer
+from promptprop.domain.errors import StorageError
+
+T = TypeVar("T")
+
+
+class Database:
+    """One database: a read connection for each thread that reads, each statement seeing what is committed by then."""
+
+    def __init__(self, url: str) -> None:
+        """`url` names a database that exists and is at the newest revision: see `open_store`."""
+        self.url = url
+        self._engine = make_engine(url, "read")
+        self._write_engine = make_engine(url, "write")
+        self._writer = Writer(self._write_engine.connect)
+        self._readers: dict[threading.Thread, Connection] = {}
+        self._points: dict[str, PointRead] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writer's next transaction; resolves once that is committed."""
+        result: T = await self._writer.submit(lambda connection, _rows: [work(connection)])
+        return result
+
+    async def write_row(self, apply: Apply, row: Any) -> Any:
+        """Write one row, together with its neighbours in the queue that have the same `apply`."""
+        return await self._writer.submit(apply, row)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """The thread's own read connection."""
+        with translated():
+            yield self._reader()
+
+    def point(self, name: str, statement: Callable[[], Select[Any]], values: Mapping[str, Any]) -> list[Any]:
+        """Rows of a statement that is compiled once under `name`."""
+        read = self._points.get(name)
+        if read is None:
+            read = self._points[name] = PointRead(statement(), self._engine)
+        try:
+            return read.rows(self._reader(), values)
+        except Exception as error:
+            self._drop_reader()
+            raise translate(error) from error
+
+    def close(self) -> None:
+        """Drain the writer and close. May be called twice."""
+        self._writer.close()
+        with self._lock:
+            self._closed = True
+            readers, self._readers = self._readers, {}
+        for connection in readers.values():
+            connection.close()
+        self._engine.dispose()
+        self._write_engine.dispose()
+
+    def _reader(self) -> Connection:
+        thread = threading.current_thread()
+        connection = self._readers.get(thread)
+        if connection is not None and not connection.invalidated:
+            return connection
+        with self._lock:
+            if self._closed:
+                raise StorageError("the database has been closed")
+            for other in [other for other in self._readers if other is thread or not other.is_alive()]:
+                self._readers.pop(other).close()
+            connection = self._readers[thread] = self._engine.connect()
+        return connection
+
+    def _drop_reader(self) -> None:
+        """The next read connects anew: below SQLAlchemy's types nobody else notices that a server went away."""
+        with self._lock:
+            connection = self._readers.pop(threading.current_thread(), None)
+        if connection is not None:
+            connection.invalidate()
+            connection.close()

@@ -1,0 +1,110 @@
+"""Named prompts: versions that count from 1, and aliases that point at one version each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from promptprop.adapters.storage.connection import insert
+from promptprop.adapters.storage.database import Database
+from promptprop.adapters.storage.records import candidate_of, candidate_text, storable_or_none
+from promptprop.adapters.storage.runs import utc_now
+from promptprop.adapters.storage.tables import prompt_aliases, prompts
+from promptprop.domain.errors import UsageError
+from promptprop.domain.models import Candidate, storable
+from promptprop.ports import PromptVersion
+
+
+class PromptRows(Database):
+    """The part of the store that keeps named prompts."""
+
+    async def save_prompt(
+        self, name: str, candidate: Candidate, run_id: str | None, aliases: Sequence[str] = ()
+    ) -> PromptVersion:
+        """A new version, unless the newest one has the same contents; either way the aliases move to it.
+
+        Raises UsageError for a name with `@`, and for an alias that reads as a version.
+        """
+        name = storable(name)
+        _check_names(name, aliases)
+        row = {
+            "name": name,
+            "candidate_id": storable(candidate.id),
+            "contents": candidate_text(candidate),
+            "run_id": storable_or_none(run_id),
+            "created_at": utc_now(),
+        }
+
+        def work(connection: Connection) -> PromptVersion:
+            newest = connection.execute(_versions(name).order_by(prompts.c.version.desc()).limit(1)).first()
+            if newest is not None and newest.candidate_id == row["candidate_id"]:
+                version = newest.version
+            else:
+                version = 1 if newest is None else newest.version + 1
+                connection.execute(prompts.insert(), {**row, "version": version})
+            for alias in aliases:
+                move = insert(connection, prompt_aliases).values(name=name, alias=storable(alias), version=version)
+                connection.execute(
+                    move.on_conflict_do_update(index_elements=["name", "alias"], set_={"version": version})
+                )
+            stored = connection.execute(_versions(name).where(prompts.c.version == version)).one()
+            return _version_of(stored, _aliases(connection, name))
+
+        return await self.write(work)
+
+    def prompt(self, reference: str) -> PromptVersion:
+        """`NAME`, `NAME@3` or `NAME@alias`; without a version the newest. Raises UsageError."""
+        name, _, mark = storable(reference).partition("@")
+        with self.reading() as connection:
+            statement = _versions(name)
+            if mark.isdecimal():
+                statement = statement.where(prompts.c.version == int(mark))
+            elif mark:
+                alias = prompt_aliases.c
+                target = select(alias.version).where(alias.name == name, alias.alias == mark).scalar_subquery()
+                statement = statement.where(prompts.c.version == target)
+            found = connection.execute(statement.order_by(prompts.c.version.desc()).limit(1)).first()
+            if found is None:
+                known = connection.execute(select(func.count()).where(prompts.c.name == name)).scalar()
+                what = (
+                    f"the prompt {name!r} has no version or alias {mark!r}" if known else f"no prompt is named {name!r}"
+                )
+                raise UsageError(what, remedy="`promptprop prompts list` shows names, versions and aliases")
+            return _version_of(found, _aliases(connection, name))
+
+    def prompts(self) -> list[PromptVersion]:
+        """All versions, by name and version."""
+        with self.reading() as connection:
+            found = connection.execute(select(prompts).order_by(prompts.c.name, prompts.c.version)).all()
+            aliases = _aliases(connection)
+        return [_version_of(row, aliases) for row in found]
+
+
+def _check_names(name: str, aliases: Sequence[str]) -> None:
+    if not name or "@" in name:
+        raise UsageError(f"{name!r} cannot name a prompt", remedy="leave out `@`, which sets off a version")
+    for alias in aliases:
+        if not alias or "@" in alias or alias.isdecimal():
+            raise UsageError(f"{alias!r} cannot be an alias", remedy="use a word such as `production`")
+
+
+def _versions(name: str) -> Any:
+    return select(prompts).where(prompts.c.name == name)
+
+
+def _aliases(connection: Connection, name: str | None = None) -> dict[tuple[str, int], list[str]]:
+    """The aliases that point at each version, in alphabetical order."""
+    statement = select(prompt_aliases).order_by(prompt_aliases.c.alias)
+    if name is not None:
+        statement = statement.where(prompt_aliases.c.name == name)
+    found: dict[tuple[str, int], list[str]] = {}
+    for row in connection.execute(statement):
+        found.setdefault((row.name, row.version), []).append(row.alias)
+    return found
+
+
+def _version_of(row: Row[Any], aliases: dict[tuple[str, int], list[str]]) -> PromptVersion:
+    names = tuple(aliases.get((row.name, row.version), ()))
+    return PromptVersion(row.name, row.version, candidate_of(row.contents), row.run_id, row.created_at, names)

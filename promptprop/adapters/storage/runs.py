@@ -1,0 +1,181 @@
+"""Runs and their events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
+
+from promptprop.adapters.storage.connection import chunks
+from promptprop.adapters.storage.database import Database
+from promptprop.adapters.storage.records import json_text, storable_or_none
+from promptprop.adapters.storage.tables import calls, events, run_calls, runs
+from promptprop.domain.errors import AmbiguousRun, DatabaseTooNew, RunNotFound, StorageError
+from promptprop.domain.events import StoredEvent, body_of, event_of
+from promptprop.domain.models import Json, storable
+from promptprop.ports import RunRow
+
+PREFIX = 4  # characters that a run reference needs to count as a prefix of an id
+NEWEST = (runs.c.created_at.desc(), runs.c.id.desc())
+
+
+def utc_now() -> datetime:
+    """The time that rows are stamped with."""
+    return datetime.now(timezone.utc)
+
+
+class RunRows(Database):
+    """The part of the store that keeps runs and events."""
+
+    async def create_run(self, run: RunRow) -> None:
+        """Store a new run. Raises StorageError where its id is taken."""
+        row = {
+            "id": storable(run.id),
+            "name": storable(run.name),
+            "activity": storable(run.activity),
+            "status": storable(run.status),
+            "seed": run.seed,
+            "created_at": run.created_at,
+            "updated_at": run.updated_at,
+            "snapshot": json_text(dict(run.snapshot)),
+            "dataset_id": storable(run.dataset_id),
+            "stop_reason": storable_or_none(run.stop_reason),
+            "active_seconds": run.active_seconds,
+            "summary": json_text(dict(run.summary)),
+        }
+
+        def work(connection: Connection) -> None:
+            if connection.execute(select(runs.c.id).where(runs.c.id == row["id"])).first():
+                raise StorageError(f"the run {run.id} is stored already", remedy=f"resume it: --resume {run.id}")
+            connection.execute(runs.insert(), row)
+
+        await self.write(work)
+
+    def run(self, reference: str) -> RunRow:
+        """The run of this id, name, unambiguous id prefix of at least 4 characters, or `latest`.
+
+        They are tried in this order. A name stands for its newest run. Raises RunNotFound, AmbiguousRun.
+        """
+        reference = storable(reference)
+        with self.reading() as connection:
+            found = connection.execute(_matching(reference)).all()
+        if not found:
+            remedy = "`promptprop runs list` shows the runs of this database"
+            raise RunNotFound(f"no run answers to {reference!r}", remedy=remedy)
+        if len(found) > 1:
+            ids = ", ".join(row.id for row in found)
+            raise AmbiguousRun(f"{reference!r} begins the ids of several runs: {ids}", remedy="give more characters")
+        return _run_of(found[0])
+
+    def runs(self, limit: int = 50, offset: int = 0) -> list[RunRow]:
+        """Runs, newest first."""
+        with self.reading() as connection:
+            found = connection.execute(select(runs).order_by(*NEWEST).limit(limit).offset(offset)).all()
+        return [_run_of(row) for row in found]
+
+    async def update_run(
+        self,
+        run_id: str,
+        *,
+        status: str | None = None,
+        stop_reason: str | None = None,
+        active_seconds: float | None = None,
+        summary: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Change the fields that are given. Raises RunNotFound."""
+        given = {
+            "status": storable_or_none(status),
+            "stop_reason": storable_or_none(stop_reason),
+            "active_seconds": active_seconds,
+            "summary": None if summary is None else json_text(dict(summary)),
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+
+        def work(connection: Connection) -> None:
+            statement = update(runs).where(runs.c.id == run_id).values(updated_at=utc_now(), **changes)
+            if connection.execute(statement).rowcount == 0:
+                raise _unknown(run_id)
+
+        await self.write(work)
+
+    async def delete_run(self, run_id: str, *, purge: bool = False) -> None:
+        """Erase a run with its events, evaluations and candidates; `purge` takes along calls that no other run pins.
+
+        Named prompts and datasets stay. Raises RunNotFound.
+        """
+
+        def work(connection: Connection) -> None:
+            pinned = select(run_calls.c.call_id).where(run_calls.c.run_id == run_id, run_calls.c.call_id.is_not(None))
+            ids = list(connection.execute(pinned).scalars()) if purge else []
+            if connection.execute(delete(runs).where(runs.c.id == run_id)).rowcount == 0:
+                raise _unknown(run_id)
+            elsewhere = select(run_calls.c.call_id).where(run_calls.c.call_id == calls.c.id).exists()
+            for part in chunks(ids):
+                connection.execute(delete(calls).where(calls.c.id.in_(part), ~elsewhere))
+
+        await self.write(work)
+
+    async def append(self, event: StoredEvent) -> None:
+        """Append an event. Raises StorageError where its seq is not the next one of its run."""
+        row = {
+            "run_id": event.run_id,
+            "seq": event.seq,
+            "kind": event.event.kind,
+            "body": json_text(body_of(event.event)),
+            "meta": json_text(dict(event.meta)),
+            "at": event.at,
+        }
+
+        def work(connection: Connection) -> None:
+            newest = select(func.max(events.c.seq)).where(events.c.run_id == event.run_id)
+            expected = (connection.execute(newest).scalar() or 0) + 1
+            if event.seq != expected:
+                message = f"event {event.seq} of run {event.run_id} is not the next one, which is {expected}"
+                raise StorageError(message, remedy="end the other process that works on this run")
+            connection.execute(events.insert(), row)
+
+        await self.write(work)
+
+    def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
+        """Events with seq > `after`, ascending. Raises DatabaseTooNew for a kind that this version does not know."""
+        statement = select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
+        with self.reading() as connection:
+            found = connection.execute(statement).all()
+        return [_event_of(row) for row in found]
+
+
+def _matching(reference: str) -> Select[Any]:
+    """The best match of a reference: at most one run, but for a prefix that several ids share."""
+    if reference == "latest":
+        return select(runs).order_by(*NEWEST).limit(1)
+    names = select(runs.c.id).where(runs.c.name == reference).order_by(*NEWEST).limit(1)
+    same_id = select(runs.c.id).where(runs.c.id == reference)
+    by_id = runs.c.id == reference
+    by_name = runs.c.id.in_(names) & ~same_id.exists()
+    if len(reference) < PREFIX:
+        return select(runs).where(by_id | by_name)
+    by_prefix = (func.substr(runs.c.id, 1, len(reference)) == reference) & ~same_id.exists() & ~names.exists()
+    return select(runs).where(by_id | by_name | by_prefix).order_by(*NEWEST).limit(10)
+
+
+def _unknown(run_id: str) -> RunNotFound:
+    return RunNotFound(f"no run has the id {run_id!r}", remedy="`promptprop runs list` shows the runs of this database")
+
+
+def _run_of(row: Row[Any]) -> RunRow:
+    fields = dict(row._mapping)
+    for name in ("snapshot", "summary"):
+        fields[name] = json.loads(fields[name])
+    return RunRow(**fields)
+
+
+def _event_of(row: Row[Any]) -> StoredEvent:
+    try:
+        event = event_of(row.kind, json.loads(row.body))
+    except KeyError as error:
+        remedy = "use the version of PromptProp that wrote it, or a newer one"
+        raise DatabaseTooNew(f"the run holds an event of the unknown kind {row.kind!r}", remedy=remedy) from error
+    return StoredEvent(row.run_id, row.seq, row.at, event, json.loads(row.meta))

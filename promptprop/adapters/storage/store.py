@@ -1,0 +1,24 @@
+"""`SqlStore`: the whole of `ports.Store`, put together from its parts, and the way to open one."""
+
+from __future__ import annotations
+
+from promptprop.adapters.storage.datasets import DatasetRows
+from promptprop.adapters.storage.evaluations import EvaluationRows
+from promptprop.adapters.storage.ledger_rows import LedgerRows
+from promptprop.adapters.storage.migrate import prepare
+from promptprop.adapters.storage.prompts import PromptRows
+from promptprop.adapters.storage.runs import RunRows
+
+
+class SqlStore(RunRows, LedgerRows, EvaluationRows, DatasetRows, PromptRows):
+    """Everything that outlives the process, in SQLite or PostgreSQL."""
+
+
+def open_store(url: str, *, must_exist: bool = False, migrate: bool = True) -> SqlStore:
+    """Open the database at `url`; one that does not exist yet is created at the newest revision.
+
+    `must_exist` refuses to create one. `migrate` brings an older one up to date; else that raises DatabaseOutdated.
+    Raises StorageError: NotWritable, DatabaseTooNew, DatabaseOutdated, or a file that is no database.
+    """
+    prepare(url, must_exist=must_exist, migrate=migrate)
+    return SqlStore(url)

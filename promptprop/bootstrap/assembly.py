@@ -1,0 +1,153 @@
+"""From a run's row to the engine that runs it: everything a run needs, composed from its snapshot alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.bootstrap.configuration import SystemClock
+from promptprop.bootstrap.metrics import build_run_scorer
+from promptprop.bootstrap.models import open_endpoints, require_priced
+from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
+from promptprop.ports import Brief, Optimizer, RunRow
+
+if TYPE_CHECKING:
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.config import RunConfig
+    from promptprop.services.engine import Assembly, Engine
+    from promptprop.services.plan import Plan
+
+CONFIRM_SHARE = 0.3  # of select: rows that the search does not see, to choose among the shortlist
+PLAN_SAMPLE = 50
+
+
+def build_engine(store: SqlStore, url: str, environment: Mapping[str, str]) -> Engine:
+    """The engine over this store."""
+    from promptprop.adapters.storage.locks import run_lock
+    from promptprop.services.engine import Engine
+
+    def lock(run_id: str) -> AbstractContextManager[None]:
+        return run_lock(url, run_id)
+
+    async def assemble_run(run: RunRow) -> Assembly:
+        return await assemble(store, run, environment)
+
+    return Engine(store, SystemClock(), assemble_run, lock)
+
+
+async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Assembly:
+    """Compose a run from its row alone. Raises ConfigError, DataError, UsageError, ModelError."""
+    from promptprop.adapters.models.ledger import LedgerModels
+    from promptprop.adapters.models.purse import Purse
+    from promptprop.domain.config import RunConfig
+    from promptprop.domain.events import RunStarted
+    from promptprop.roles.registry import load_roles
+    from promptprop.services.engine import Assembly
+    from promptprop.services.plan import require_payable
+    from promptprop.services.workbench import Equipment, reserve_for
+
+    config = RunConfig.model_validate(run.snapshot["config"])
+    budget = config.budget.budget
+    endpoints, specs = await open_endpoints(config, environment, run.activity)
+    try:
+        optimizer, brief = build_search(store, run, config)
+        ledger = LedgerModels(store, run.id, Purse(budget), endpoints)
+        equipment = Equipment(
+            run_id=run.id,
+            dataset_id=run.dataset_id,
+            program=brief.program,
+            store=store,
+            ledger=ledger,
+            scorer=build_run_scorer(config, Path(run.snapshot["folder"])),
+            roles=load_roles(run.snapshot["roles"]),
+            endpoints=specs,
+            clock=SystemClock(),
+            max_error_rate=config.max_error_rate,
+            longest_inputs=_longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test]),
+        )
+        require_priced(config, specs)
+        shape = optimizer.shape(brief)
+        if run.activity == "optimize":
+            require_payable(budget, reserve_for(equipment, shape.finish, shape.longest))
+    except BaseException:
+        for endpoint in endpoints.values():
+            await endpoint.client.close()
+        raise
+    started = RunStarted(
+        name=run.name,
+        activity=run.activity,
+        optimizer=config.optimizer.name if run.activity == "optimize" else "",
+        seed=config.seed,
+        rows={name: len(getattr(brief, name)) for name in ("train", "select", "confirm", "test")},
+        models={alias: model.model for alias, model in config.endpoints.items() if alias in specs},
+        budget=budget.as_json(),
+        simulated=any(model.simulated for alias, model in config.endpoints.items() if alias in specs),
+    )
+    return Assembly(optimizer, brief, equipment, started)
+
+
+def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
+    """The activity's driver with its brief: rows split, confirm rows cut from select. Raises DataError."""
+    from promptprop.domain.sampling import cut, split_rows
+    from promptprop.optimizers.registry import build_optimizer
+    from promptprop.services.evaluate import Scoring
+
+    program = Program(tuple(Step(*parts) for parts in run.snapshot["program"]))
+    seeds = tuple(
+        Candidate({step: Prompt.from_json(prompt) for step, prompt in seed}) for seed in run.snapshot["seeds"]
+    )
+    rows = store.rows(run.dataset_id)
+    options: Mapping[str, Json] = run.snapshot.get("options", {})
+    split = config.data.split
+    ratios = {"train": split.train, "select": split.select, "test": split.test}
+    empty: tuple[Row, ...] = ()
+    parts: Mapping[str, tuple[Row, ...]]
+    optimizer: Optimizer
+    if run.activity == "evaluate":
+        chosen = str(options.get("split", "all"))
+        parts = {"train": empty, "test": empty, "confirm": empty, "select": tuple(rows)}
+        if chosen != "all":
+            parts = {**parts, "select": split_rows(rows, ratios, split.seed)[chosen]}  # type: ignore[index,arg-type]
+        optimizer = Scoring(chosen, int(options.get("repeats", 1)))
+    else:
+        found = split_rows(rows, ratios, split.seed)  # type: ignore[arg-type]
+        select, confirm = cut(found["select"], CONFIRM_SHARE, split.seed, "confirm")
+        parts = {"train": found["train"], "select": select, "confirm": confirm, "test": found["test"]}
+        optimizer = build_optimizer(config.optimizer.name, config.optimizer.options)
+    brief = Brief(
+        task=config.task,
+        program=program,
+        seeds=seeds,
+        train=parts["train"],
+        select=parts["select"],
+        confirm=parts["confirm"],
+        test=parts["test"],
+        seed=config.seed,
+    )
+    return optimizer, brief
+
+
+def _longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> int:
+    """UTF-8 bytes of the longest inputs among these rows: what bounds the cost of an evaluation in FINISH."""
+    longest = 0
+    for start in range(0, len(rows), 1000):
+        for example in store.examples(dataset_id, [row.id for row in rows[start : start + 1000]]):
+            longest = max(longest, sum(len(text_of(value).encode()) for value in example.inputs.values()))
+    return longest
+
+
+async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Plan:
+    """What this run will take. Free: no model is called. Raises ConfigError, DataError."""
+    from promptprop.domain.config import RunConfig
+    from promptprop.services.plan import make_plan
+
+    config = RunConfig.model_validate(run.snapshot["config"])
+    endpoints, specs = await open_endpoints(config, environment, run.activity)
+    for endpoint in endpoints.values():
+        await endpoint.client.close()
+    optimizer, brief = build_search(store, run, config)
+    rows = (brief.train or brief.select)[:PLAN_SAMPLE]
+    sample = store.examples(run.dataset_id, [row.id for row in rows])
+    return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget)

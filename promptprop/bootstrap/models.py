@@ -1,0 +1,153 @@
+"""From configured models to open endpoints: which client speaks to which model, at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.domain.budget import Price
+from promptprop.domain.errors import ConfigError, Problem
+from promptprop.domain.models import PICO, Json, RoleName, digest
+from promptprop.ports import ModelClient
+from promptprop.services.workbench import EndpointSpec
+
+if TYPE_CHECKING:
+    from promptprop.adapters.models.endpoint import Endpoint
+    from promptprop.domain.config import ModelConfig, RunConfig
+
+ROLES_OF = {"optimize": ("critic", "rewriter"), "evaluate": ()}
+
+
+def needed_endpoints(config: RunConfig, activity: str) -> dict[str, ModelConfig]:
+    """The models that an activity calls, by alias: those of the steps, and the roles that it asks."""
+    steps = {step.endpoint for step in config.steps or ()} or {"task"}
+    wanted = {*steps, *ROLES_OF[activity]}
+    return {alias: model for alias, model in config.endpoints.items() if alias in wanted}
+
+
+async def open_endpoints(
+    config: RunConfig, environment: Mapping[str, str], activity: str
+) -> tuple[dict[str, Endpoint], dict[str, EndpointSpec]]:
+    """Endpoints with their clients, and what requests to them say. Raises ConfigError where a key is missing."""
+    from promptprop.adapters.models.endpoint import Endpoint
+    from promptprop.adapters.models.limiter import Limiter
+    from promptprop.adapters.models.retry import Retries
+    from promptprop.domain.config import max_tokens_of
+
+    models = needed_endpoints(config, activity)
+    check_keys(config, environment, activity)
+    endpoints: dict[str, Endpoint] = {}
+    specs: dict[str, EndpointSpec] = {}
+    for alias, model in models.items():
+        client = await open_client(config, model, environment, f"models.{alias}")
+        price = _configured_price(model) or client.price()
+        role: RoleName = "task" if alias.startswith("step.") else alias  # type: ignore[assignment]  # the others are roles
+        most = max_tokens_of(role, model)
+        endpoints[alias] = Endpoint(
+            alias=alias,
+            model=model.model,
+            client=client,
+            limiter=Limiter(model.concurrency, model.rpm, model.tpm),
+            retries=Retries(count=model.retries),
+            timeout=model.timeout,
+            max_tokens=most,
+            price=price,
+        )
+        specs[alias] = EndpointSpec(model.model, parameters_of(config, model, most), most, price)
+    return endpoints, specs
+
+
+def parameters_of(config: RunConfig, model: ModelConfig, max_tokens: int) -> dict[str, Json]:
+    """What shapes the answers of a model, and so is part of a request's key; references stay references."""
+    given = {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": max_tokens}
+    parameters = {name: value for name, value in given.items() if value is not None}
+    world = {"world": world_digest(config, model)} if model.simulated else {}
+    return {**parameters, **model.params, **world}
+
+
+async def open_client(config: RunConfig, model: ModelConfig, environment: Mapping[str, str], key: str) -> ModelClient:
+    """The client for a model: simulated ones are offline, everything else goes through LiteLLM."""
+    from promptprop.adapters.files.environment import resolve_model
+    from promptprop.adapters.logs import register_secret
+
+    if model.simulated:
+        from promptprop.adapters.models.offline.client import OfflineClient
+        from promptprop.adapters.models.offline.worldfile import load_world
+
+        return OfflineClient(load_world(world_file(config, model)), model.model.partition("/")[2])
+    from promptprop.adapters.models.litellm_client import LiteLLMClient
+
+    resolved = resolve_model(model, environment, key)
+    if resolved.api_key:
+        register_secret(resolved.api_key)
+    client = LiteLLMClient(
+        resolved.model,
+        api_base=resolved.api_base,
+        api_key=resolved.api_key,
+        params=resolved.params,
+        price=_configured_price(model),
+    )
+    await client.warm()
+    return client
+
+
+def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str) -> None:
+    """Every model that will be called has its key. Raises ConfigError naming the variables."""
+    problems = []
+    for alias, model in needed_endpoints(config, activity).items():
+        if model.simulated:
+            continue
+        from promptprop.adapters.files.environment import resolve_model
+        from promptprop.adapters.models.litellm_client import missing_key
+
+        resolved = resolve_model(model, environment, f"models.{alias}")
+        variable = None if resolved.api_key else missing_key(resolved.model, resolved.api_base, environment)
+        if variable:
+            message = f"models.{alias}: {resolved.model} needs a key, and {variable} is not set"
+            problems.append(Problem(message, remedy=f"export {variable}=…, put it into .env, or set api_key"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def require_priced(config: RunConfig, specs: Mapping[str, EndpointSpec]) -> None:
+    """A money budget needs every price. Raises ConfigError naming the models without one."""
+    if config.budget.usd is None:
+        return
+    unknown = [f"{spec.model} ({alias})" for alias, spec in specs.items() if spec.price is None]
+    if unknown:
+        raise ConfigError(
+            f"budget.usd is set, but the price of {', '.join(unknown)} is not known",
+            remedy="set models.ALIAS.price: {prompt_usd_per_million: …, completion_usd_per_million: …}, "
+            "or cap calls or tokens instead",
+        )
+
+
+def world_file(config: RunConfig, model: ModelConfig) -> Path:
+    """The world of a simulated model: the one it names, else the one beside the dataset."""
+    if model.world:
+        return Path(model.world)
+    data = config.data.file or next(iter((config.data.files or {}).values()), "")
+    path = Path(data)
+    stem = path.name.removesuffix(".gz")
+    return path.with_name(f"{stem.rpartition('.')[0] or stem}.world.yaml")
+
+
+def world_digest(config: RunConfig, model: ModelConfig) -> str:
+    """Names a world's contents: another world gives other answers. Raises ConfigError where it cannot be read."""
+    path = world_file(config, model)
+    try:
+        return digest(path.read_text("utf-8"), 16)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the world file of {model.model} cannot be read: {path.name}",
+            remedy="a simulated model needs DATASET.world.yaml beside the dataset, or `world:` naming one",
+        ) from error
+
+
+def _configured_price(model: ModelConfig) -> Price | None:
+    if model.price is None:
+        return None
+    per_million = (model.price.prompt_usd_per_million, model.price.completion_usd_per_million)
+    prompt, completion = (int(usd * PICO / 10**6) for usd in per_million)
+    return Price(prompt, completion)

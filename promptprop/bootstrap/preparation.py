@@ -1,0 +1,171 @@
+"""From a configuration to a run in the store: prompts and data read, checked against each other, and snapshot."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop import __version__
+from promptprop.bootstrap.configuration import SystemClock
+from promptprop.bootstrap.metrics import build_run_scorer
+from promptprop.bootstrap.models import world_digest
+from promptprop.domain.errors import ConfigError, Problem, SnapshotMismatch
+from promptprop.domain.models import Candidate, Example, Json, Program
+from promptprop.ports import RunRow
+
+if TYPE_CHECKING:
+    from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.config import RunConfig
+
+# what may differ between a run and its resumption: where it is stored, how fast it may go, and what a person raises
+FREE_KEYS = ("budget", "tracking", "database", "output", "serve")
+FREE_MODEL_KEYS = ("api_key", "timeout", "rpm", "tpm", "concurrency", "retries")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration with its data in the store: what a run, a plan or a resumption starts from."""
+
+    config: RunConfig
+    environment: Mapping[str, str] = field(repr=False)
+    dataset_id: str
+    snapshot: Mapping[str, Json]
+
+
+async def prepare(
+    store: SqlStore, loaded: LoadedConfig, *, prompts: tuple[Program, tuple[Candidate, ...]] | None = None
+) -> Prepared:
+    """Read prompts and data, store the dataset, and check that all fits together. Raises ConfigError, DataError."""
+    from promptprop.adapters.files.prompts import read_prompts
+
+    config = loaded.config
+    program, seeds = prompts or read_prompts(config)
+    check_variables(config, program, seeds)
+    dataset_id = await store.put_dataset(config.name, limited_examples(config))
+    snapshot = {
+        "engine": __version__,
+        "config": config.snapshot(),
+        "path": str(loaded.path),
+        "program": [[step.id, step.output, step.endpoint] for step in program.steps],
+        "seeds": [[[step, prompt.as_json()] for step, prompt in seed.prompts.items()] for seed in seeds],
+        "roles": _templates(config),
+        "scorer": build_run_scorer(config, loaded.path.parent).fingerprint,
+        "folder": str(loaded.path.resolve().parent),
+        "worlds": {alias: world_digest(config, model) for alias, model in config.endpoints.items() if model.simulated},
+    }
+    return Prepared(config, loaded.environment, dataset_id, snapshot)
+
+
+def limited_examples(config: RunConfig) -> Iterable[Example]:
+    """The examples of the configured files, streamed."""
+    from promptprop.adapters.files.datasets import Columns, read_examples, read_split_files
+
+    data = config.data
+    columns = Columns(
+        data.inputs,
+        data.expected,
+        data.id,
+        data.cluster,
+        data.tags,
+        data.weight,
+        data.split.column,
+        data.soft_negatives,
+        data.hard_negatives,
+    )
+    if data.files:
+        return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format)
+    return read_examples(str(data.file), columns, data.format)
+
+
+def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candidate]) -> None:
+    """Each prompt uses only what a column or an earlier step supplies, and uses something. Raises ConfigError."""
+    from promptprop.adapters.files.config_problems import closest
+    from promptprop.adapters.files.datasets import Columns
+    from promptprop.roles.template import prompt_variables
+
+    columns = set(Columns(config.data.inputs).variables)
+    problems = []
+    for seed in seeds:
+        known = set(columns)
+        for step in program.steps:
+            prompt = seed.prompts[step.id]
+            used = prompt_variables(prompt)
+            for name in sorted(used - known):
+                near = closest(name, known)
+                remedy = near or f"list the column under data.inputs; known are: {', '.join(sorted(known))}"
+                problems.append(Problem(f"the prompt uses {{{{ {name} }}}}, which no column supplies", remedy=remedy))
+            if not used and not prompt.literal and step is program.steps[0]:
+                example = "{{ " + min(columns) + " }}"
+                problems.append(
+                    Problem("the prompt uses no variable, so it is the same for every row", remedy=f"put {example} in")
+                )
+            known.add(step.output)
+    if problems:
+        raise ConfigError(problems)
+
+
+def require_rewriter(config: RunConfig) -> None:
+    """`optimize` needs a rewriter. Raises ConfigError."""
+    if config.models.of("rewriter") is None:
+        raise ConfigError("no model is configured as rewriter", remedy="add models.rewriter: {model: …}")
+
+
+async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+    """Store a new run. Ids begin with randomness, so that short prefixes work."""
+    now = SystemClock().now()
+    run = RunRow(
+        id=secrets.token_hex(16),
+        name=prepared.config.name,
+        activity=activity,
+        status="created",
+        seed=prepared.config.seed,
+        created_at=now,
+        updated_at=now,
+        snapshot={**prepared.snapshot, "options": dict(options)},
+        dataset_id=prepared.dataset_id,
+    )
+    await store.create_run(run)
+    return run
+
+
+def check_same(run: RunRow, prepared: Prepared) -> None:
+    """A resumed run must be what it was. Raises SnapshotMismatch naming the first difference."""
+    before, after = _compared(run.snapshot), _compared(prepared.snapshot)
+    differences = [key for key in after if before.get(key) != after[key]]
+    if run.dataset_id != prepared.dataset_id:
+        differences.append("the dataset's contents")
+    if differences:
+        raise SnapshotMismatch(
+            f"run {run.id[:8]} was started with something else than what is on disk now: {', '.join(differences[:5])}",
+            remedy="resume without the configuration (`promptprop runs resume`) to go on as it was, or start afresh: "
+            "calls that are equal come from the ledger, so that only what differs is paid again",
+        )
+
+
+def _compared(snapshot: Mapping[str, Json]) -> dict[str, Json]:
+    from promptprop.adapters.files.origins import dotted, settings
+
+    config = {key: value for key, value in snapshot["config"].items() if key not in FREE_KEYS}
+    flat = {dotted(loc): value for loc, value in settings(config)}
+    kept = {
+        key: value
+        for key, value in flat.items()
+        if not (key.startswith(("models.", "steps.")) and key.rpartition(".")[2] in FREE_MODEL_KEYS)
+    }
+    others = ("engine", "program", "seeds", "roles", "scorer", "worlds")
+    return {**kept, **{name: snapshot[name] for name in others}}
+
+
+def _templates(config: RunConfig) -> dict[str, str]:
+    """The template of every role: its own file where one is configured, else the shipped one."""
+    from promptprop.roles.registry import ROLES, shipped_template
+
+    templates = {}
+    for name in ROLES:
+        override = getattr(config.roles, name, None)
+        templates[name] = Path(override.template).read_text("utf-8") if override else shipped_template(name)
+    return templates

@@ -1,0 +1,190 @@
+"""What to learn from and what to keep: clusters of failures, parents, races and the odds of hypotheses. Pure.
+
+The probabilities here are search heuristics: they are looked at again and again and carry no error guarantee. Only the
+sealed test makes a claim.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from promptprop.domain.events import RaceOutcome
+from promptprop.domain.models import Json, text_of
+
+WORD = re.compile(r"[^\W\d_]{3,}", re.UNICODE)
+SHORT = 60  # characters up to which an answer is a label rather than a text
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A failure to learn from: what went in, what was expected, what came out, and what the metrics said."""
+
+    example_id: str
+    inputs: Mapping[str, Json]
+    expected: Json
+    answer: str
+    feedback: str
+    shortfall: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate's mean on the select rows that it has met, with the standard error."""
+
+    candidate_id: str
+    mean: float
+    error: float
+    rows: int
+    length: int
+
+    @property
+    def lower(self) -> float:
+        """One standard error below the mean: what orders the archive."""
+        return self.mean - self.error
+
+
+def standing_of(candidate_id: str, scores: Sequence[float], length: int) -> Standing:
+    """A candidate's standing; the error is shrunk towards that of a coin so that two lucky rows do not lead.
+
+    >>> standing_of("a", [1.0, 1.0], 10).lower < standing_of("b", [1.0] * 20, 10).lower
+    True
+    """
+    count = len(scores)
+    if not count:
+        return Standing(candidate_id, 0.0, 1.0, 0, length)
+    mean = sum(scores) / count
+    spread = sum((score - mean) ** 2 for score in scores) + 0.25 * 2
+    return Standing(candidate_id, mean, math.sqrt(spread / (count + 1) / count), count, length)
+
+
+def cluster_failures(failures: Sequence[FailedRow], largest: int) -> list[list[FailedRow]]:
+    """Failures grouped by what they seem to share, the heaviest group first; groups hold at most `largest` rows.
+
+    First by the confusion (expected and given answer) where both are labels, else by the words of the feedback; then
+    large groups are parted by the rare words that their inputs share.
+    """
+    groups: dict[str, list[FailedRow]] = {}
+    for failure in failures:
+        groups.setdefault(_confusion(failure), []).append(failure)
+    rarity = _rarity(failures)
+    parted = [part for group in groups.values() for part in _part(group, largest, rarity)]
+    return sorted(parted, key=lambda group: (-sum(row.shortfall for row in group), group[0].example_id))
+
+
+def _confusion(failure: FailedRow) -> str:
+    expected, answer = text_of(failure.expected), failure.answer.strip()
+    if isinstance(failure.expected, str) and len(expected) <= SHORT and len(answer) <= SHORT:
+        return f"{expected.casefold()} → {answer.casefold()}"
+    if isinstance(failure.expected, str) and len(expected) <= SHORT:
+        return f"{expected.casefold()} → …"
+    # the names of fields or metrics in the feedback stand before a colon
+    return " ".join(sorted(set(re.findall(r"([\w./-]+):", failure.feedback)))[:4])
+
+
+def _rarity(failures: Sequence[FailedRow]) -> dict[str, float]:
+    seen = Counter(word for failure in failures for word in _words(failure))
+    total = len(failures) + 1
+    return {word: math.log(total / count) if count > 1 else 0.0 for word, count in seen.items()}
+
+
+def _words(failure: FailedRow) -> frozenset[str]:
+    text = " ".join(text_of(value) for value in failure.inputs.values())
+    return frozenset(word.casefold() for word in WORD.findall(text))
+
+
+def _part(group: list[FailedRow], largest: int, rarity: Mapping[str, float]) -> list[list[FailedRow]]:
+    """Grow each part around the row that shares most rare words with the rest."""
+    words = {row.example_id: _words(row) for row in group}
+
+    def shared(one: FailedRow, other: FailedRow) -> float:
+        return sum(rarity.get(word, 0.0) for word in words[one.example_id] & words[other.example_id])
+
+    left = sorted(group, key=lambda row: row.example_id)
+    parts = []
+    while len(left) > largest:
+        centre = max(left, key=lambda row: sum(shared(row, other) for other in left if other is not row))
+        nearest = sorted(left, key=lambda row: (row is not centre, -shared(centre, row), row.example_id))
+        part = nearest[:largest]
+        parts.append(part)
+        left = [row for row in left if row not in part]
+    return [*parts, left] if left else parts
+
+
+def choose_parent(
+    rng: random.Random, standings: Sequence[Standing], scores: Mapping[str, Mapping[str, float]], explore: float
+) -> tuple[str, str]:
+    """A parent and why: mostly the best lower bound, with chance `explore` a Pareto winner on some rows.
+
+    `scores` holds row scores by candidate. Pareto winners are drawn by the number of rows that they win.
+    """
+    best = max(standings, key=lambda standing: (standing.lower, -standing.length, standing.candidate_id))
+    winners = pareto_wins(scores, best.candidate_id)
+    if winners and rng.random() < explore:
+        names = sorted(winners)
+        return rng.choices(names, [winners[name] for name in names])[0], "wins rows that the best one loses"
+    return best.candidate_id, "best lower bound on select"
+
+
+def pareto_wins(scores: Mapping[str, Mapping[str, float]], best: str) -> dict[str, int]:
+    """How many rows each other candidate wins against `best`, of those that both have met.
+
+    >>> pareto_wins({"a": {"r": 0.0, "s": 1.0}, "b": {"r": 1.0}}, "a")
+    {'b': 1}
+    """
+    reference = scores.get(best, {})
+    wins = {
+        name: sum(1 for row, score in rows.items() if row in reference and score > reference[row] + 1e-9)
+        for name, rows in scores.items()
+        if name != best
+    }
+    return {name: count for name, count in wins.items() if count}
+
+
+def chance_better(differences: Sequence[float]) -> float:
+    """A heuristic chance that the mean of these paired differences is above zero.
+
+    A normal approximation, with two pseudo-rows of variance 1/4 so that few rows stay undecided.
+
+    >>> chance_better([]), chance_better([0.0] * 10)
+    (0.5, 0.5)
+    """
+    count = len(differences)
+    if not count:
+        return 0.5
+    mean = sum(differences) / count
+    spread = sum((difference - mean) ** 2 for difference in differences) + 0.25 * 2
+    error = math.sqrt(spread / (count + 1) / count)
+    return 0.5 * (1 + math.erf(mean / error / math.sqrt(2)))
+
+
+def race_outcome(
+    differences: Sequence[float], *, shorter: bool, at_cap: bool, promote: float, drop: float
+) -> RaceOutcome | None:
+    """What a race says after these rows: an outcome, or None to go on to the next block.
+
+    At the cap an equal child is promoted where it is shorter; else it is undecided and only archived.
+    """
+    chance = chance_better(differences)
+    if chance < drop:
+        return "dropped"
+    if not at_cap:
+        return None
+    if chance >= promote:
+        return "promoted"
+    mean = sum(differences) / len(differences) if differences else 0.0
+    return "promoted" if shorter and mean >= 0 else "undecided"
+
+
+def draw_kinds(rng: random.Random, record: Mapping[str, tuple[int, int]], count: int) -> list[str]:
+    """`count` kinds of hypothesis, drawn by how often each was promoted; `record` holds (promoted, tried) by kind.
+
+    The odds are the posterior mean under a Beta(1, 1) prior, so that an untried kind stays at one half.
+    """
+    kinds = sorted(record)
+    odds = [(record[kind][0] + 1) / (record[kind][1] + 2) for kind in kinds]
+    return rng.choices(kinds, odds, k=count) if kinds else []

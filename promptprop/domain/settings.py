@@ -1,0 +1,125 @@
+"""What every part of the configuration is made of: the base model, the kinds of value, references and secrets."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from promptprop.domain.models import Json
+
+REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def refused(message: str, *at: str, remedy: str = "") -> PydanticCustomError:
+    """A complaint for a validator to raise: `at` is the key below the model that it is about, if it is about one."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "at": list(at), "remedy": remedy})
+
+
+def seconds_of(value: Json) -> Json:
+    """A duration in seconds: numbers as they are, `500ms`, `60s`, `2m` and `1h` converted.
+
+    >>> seconds_of("2m")
+    120.0
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)\s*", value)
+    if not match:
+        raise refused(f"expected seconds such as 60, 60s or 2m, got the text {value!r}")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` points to this machine; a host given by reference does not count.
+
+    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://localhost.example.com")
+    (True, False)
+    """
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return host in LOOPBACK
+
+
+def password_of(url: str) -> str:
+    """The password inside a URL, or nothing."""
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
+
+
+def texts_below(value: Json, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Every text below `value` that a key names, with its path."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from texts_below(below, (*path, str(key)))
+    elif isinstance(value, str) and path:
+        yield path, value
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that stands there twice."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
+
+
+def _money(value: Json) -> Json:
+    """An exact amount: 0.1 means a tenth, not its binary neighbour."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return value
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or abs(amount) >= 10**9:
+        raise refused(f"expected an amount in USD such as 2.50, got {value!r}")
+    return amount
+
+
+def _tuple_of_text(value: Json) -> Json:
+    """One name stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(min_length=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Whole = Annotated[int, Field(strict=True)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[
+    float,
+    Field(gt=0, strict=True, allow_inf_nan=False),
+    BeforeValidator(seconds_of, json_schema_input_type=float | str),
+]
+Money = Annotated[Decimal, Field(ge=0), BeforeValidator(_money, json_schema_input_type=float | str)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_tuple_of_text, json_schema_input_type=str | list[str])]
+
+
+class ConfigModel(BaseModel):
+    """A part of the configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    shorthand: ClassVar[str] = ""  # the key that a bare string stands for
+    fallback: ClassVar[tuple[str, str]] = ("", "")  # a key, and the one that gives its value where it is missing
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, value: Any) -> Any:
+        if isinstance(value, str) and cls.shorthand:
+            value = {cls.shorthand: value}
+        key, source = cls.fallback
+        if key and isinstance(value, dict) and isinstance(value.get(source), str) and not value.get(key):
+            value = {**value, key: value[source]}
+        return value

@@ -1,0 +1,235 @@
+"""JSON in answers: finding it, and validating it against a schema."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from promptprop.domain.errors import ConfigError
+from promptprop.domain.models import Example, Json, Judgement
+from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
+
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
+_ATTEMPTS = 20  # places in a text at which a JSON value may begin; each costs a pass over the rest
+
+
+def parse_json(text: str, lenient: bool = False, openers: str = "{[") -> Json:
+    """The JSON value of an answer. Raises ValueError with a sentence.
+
+    Strictly the whole text is one value; NaN and infinities are refused. With `lenient`, a fenced block is taken
+    instead, or else the first value in the text that opens with one of `openers`, tried in their order.
+
+    >>> parse_json('Sure: {"a": 1}.', lenient=True)
+    {'a': 1}
+    """
+    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    except ValueError as error:
+        if not lenient:
+            raise ValueError(f"the answer is not JSON: {error}") from error
+        strict = error
+    for block in _FENCE.finditer(text):
+        value = _first_of([block[2].strip()], decoder)
+        if value is not None:
+            return value[0]
+    for opener in openers:
+        value = _first_of(_starts(text, opener), decoder)
+        if value is not None:
+            return value[0]
+    raise ValueError(f"no JSON was found in the answer: {strict}")
+
+
+def _first_of(texts: Iterator[str] | Sequence[str], decoder: json.JSONDecoder) -> tuple[Json] | None:
+    """The first text that begins with a JSON value, as a tuple of one since the value may be null."""
+    for text in texts:
+        try:
+            return (decoder.raw_decode(text)[0],)
+        except (ValueError, RecursionError):  # noqa: PERF203 - most texts do not begin with JSON
+            continue
+    return None
+
+
+def _starts(text: str, opener: str) -> Iterator[str]:
+    position = text.find(opener)
+    for _ in range(_ATTEMPTS):
+        if position < 0:
+            return
+        yield text[position:]
+        position = text.find(opener, position + 1)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise ValueError(f"{literal[:20]} is too large")
+    return value
+
+
+class JsonSchemaOptions(MetricOptions):
+    """The schema, and how strictly the answer must be JSON."""
+
+    inline: dict[str, Any] | None = Field(default=None, alias="schema", description="The JSON schema itself.")
+    file: str | None = Field(default=None, description="A file that holds it, relative to the configuration's folder.")
+    lenient: bool = Field(
+        default=False, description="Accept JSON in a fenced block or within other text; else the answer must be JSON."
+    )
+    partial: bool = Field(default=False, description="Score the share of top-level properties that are valid.")
+
+    @model_validator(mode="after")
+    def _one_schema(self) -> JsonSchemaOptions:
+        if (self.inline is None) == (self.file is None):
+            raise ValueError("give either `schema` or `file`")
+        return self
+
+
+class JsonSchema(CodeMetric[JsonSchemaOptions]):
+    """1 if the answer is JSON that is valid under a JSON schema, else 0.
+
+    The draft is 2020-12 unless `$schema` says otherwise. The feedback names the first three
+    violations by JSON pointer. `format` is not asserted; remote `$ref`s are refused.
+    """
+
+    Options = JsonSchemaOptions
+    sample = "{id: form, type: json_schema, gate: true, schema: {type: object, required: [desk]}}"
+
+    def __init__(self, metric_id: str, options: JsonSchemaOptions, folder: Path = Path()) -> None:
+        """Read and check the schema."""
+        super().__init__(metric_id, options, folder)
+        self._schema = options.inline if options.inline is not None else _read(folder / str(options.file))
+        self._validator = _validator(self._schema)
+        self._openers = "[{" if self._schema.get("type") == "array" else "{["
+
+    @property
+    def sources(self) -> Json:
+        """The schema, wherever it was written."""
+        return self._schema
+
+    def judge(self, output: str, example: Example) -> Judgement:  # noqa: ARG002 - the port's signature
+        """1, 0, or with `partial` the share of valid properties; None if the schema itself cannot be applied."""
+        from referencing.exceptions import Unresolvable
+
+        try:
+            value = parse_json(output, self.options.lenient, self._openers)
+        except ValueError as error:
+            return judged(0.0, f"{error}; got {shown(output)}")
+        try:
+            errors = sorted(
+                self._validator.iter_errors(value), key=lambda e: ([str(p) for p in e.absolute_path], e.message)
+            )
+        except Unresolvable as error:
+            return judged(None, f"the schema has a reference that leads nowhere: {error}")
+        except (RecursionError, ArithmeticError) as error:
+            return judged(0.0, f"the answer is too extreme to be checked: {type(error).__name__}")
+        if not errors:
+            return judged(1.0)
+        score = self._share(value, errors) if self.options.partial else 0.0
+        named = "; ".join(f"at {_pointer(e.absolute_path)}: {_brief(e.message)}" for e in errors[:3])
+        more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+        return judged(score, f"{len(errors)} schema violation{'s' if len(errors) > 1 else ''}: {named}{more}")
+
+    def _share(self, value: Json, errors: Sequence[Any]) -> float:
+        """Valid properties over those required or present; each other fault of the whole counts as one more."""
+        if not isinstance(value, dict):
+            return 0.0
+        required = {str(name) for name in self._schema.get("required", ())}
+        counted = required | set(value)
+        wrong = required - set(value)
+        others = 0
+        for error in errors:
+            if error.absolute_path:
+                wrong.add(str(error.absolute_path[0]))
+            elif error.validator in ("additionalProperties", "unevaluatedProperties"):
+                known = self._schema.get("properties", {})
+                patterns = self._schema.get("patternProperties", {})
+                wrong |= {k for k in value if k not in known and not any(re.search(p, k) for p in patterns)}
+            elif error.validator != "required":
+                others += 1
+        return max(0.0, 1 - (len(wrong & counted) + others) / (len(counted) + others)) if counted else 0.0
+
+
+def _pointer(path: Sequence[str | int]) -> str:
+    """A JSON pointer (RFC 6901); the whole value is `/`, which reads better than nothing."""
+    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _brief(message: str) -> str:
+    return message if len(message) <= 100 else f"{message[:60]} … {message[-36:]}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    remedy = "`file` holds a JSON schema as JSON; its path starts at the configuration's folder."
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the schema {path} cannot be read: {error.strerror}", remedy=remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the schema {path} is not JSON: {error}", remedy=remedy) from error
+    if not isinstance(schema, dict):
+        raise ConfigError(f"the schema {path} is not a JSON object", remedy=remedy)
+    return schema
+
+
+def _validator(schema: dict[str, Any]) -> Any:
+    """A validator that fetches nothing. Raises ConfigError."""
+    import jsonschema
+    from referencing import Registry
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ConfigError(f"the JSON schema is not valid at {_pointer(error.path)}: {_brief(error.message)}") from error
+    except RecursionError as error:
+        raise ConfigError("the JSON schema is nested too deeply") from error
+    ids = {str(value).rstrip("#") for key, value in _entries(schema) if key in ("$id", "id")}
+    for key, value in _entries(schema):
+        if key in ("$ref", "$dynamicRef") and "://" in str(value) and str(value).split("#")[0] not in ids:
+            raise ConfigError(
+                f"the JSON schema refers to {value}, and remote references are not followed",
+                remedy="Copy the definition under `$defs` and refer to `#/$defs/NAME`.",
+            )
+        if key == "$ref" and str(value).startswith("#/") and len(ids) <= 1 and not _leads_somewhere(schema, str(value)):
+            raise ConfigError(f"the JSON schema refers to {value}, which it does not define")
+    return kind(schema, registry=Registry())
+
+
+def _entries(value: Json) -> Iterator[tuple[str, Json]]:
+    """All keys with their values, at any depth, that could be keywords of a schema."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Mapping):
+            for key, below in item.items():
+                if isinstance(below, str):
+                    yield str(key), below
+                elif key not in ("const", "enum", "examples", "default"):
+                    pending.append(below)
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
+
+
+def _leads_somewhere(schema: Json, reference: str) -> bool:
+    from urllib.parse import unquote
+
+    for part in unquote(reference[2:]).split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, Mapping) and key in schema:
+            schema = schema[key]
+        elif isinstance(schema, list) and key.isascii() and key.isdigit() and int(key) < len(schema):
+            schema = schema[int(key)]
+        else:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""The search strategies, one a file, against the workbench alone."""

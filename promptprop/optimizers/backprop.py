@@ -1,0 +1,66 @@
+"""`backprop`, the flagship: textual gradients from clustered failures, labelled children, screen, race, proof."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from promptprop.domain.errors import BudgetSpent
+from promptprop.domain.events import Event, SearchEnded
+from promptprop.optimizers.finish import finish, finish_size, longest_allowed
+from promptprop.optimizers.search import BackpropOptions, Search
+from promptprop.ports import Brief, Shape, Workbench
+
+
+class Backprop:
+    """The loop of algorithm.md: parent, evidence, backward, propose, screen, race, learn; then FINISH."""
+
+    Options = BackpropOptions
+
+    def __init__(self, options: BackpropOptions) -> None:
+        """Take the options."""
+        self.options = options
+
+    async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
+        """Search, then FINISH. Raises BudgetSpent where FINISH cannot be paid, UnusableReplies, TooManyErrors."""
+        search = Search(brief, workbench, self.options)
+        workbench.hold(finish_size(brief, self.options.shortlist), search.longest)
+        try:
+            await search.set_up()
+            for event in search.told():
+                yield event
+            while not (reason := search.reason_to_stop()):
+                search.begin_round()
+                for step in (
+                    search.gather_evidence,
+                    search.criticise,
+                    search.propose,
+                    search.screen,
+                    search.race,
+                    search.learn,
+                ):
+                    await step()
+                    for event in search.told():
+                        yield event
+        except BudgetSpent as spent:
+            reason = spent.cap
+        for event in search.told():
+            yield event
+        yield SearchEnded(reason, search.round, workbench.barrier)
+        workbench.hold(0, 0)
+        async with aclosing(finish(brief, workbench, search.scores, search.shortlist())) as claims:
+            async for event in claims:
+                yield event
+
+    def shape(self, brief: Brief) -> Shape:
+        """How it will spend: half of the race is usually saved by early drops and cached cells."""
+        options = self.options
+        raced = min(options.survivors, options.children) * len(brief.select) // 2
+        return Shape(
+            set_up=2 * min(options.headroom_rows, len(brief.select)),
+            each_round=2 * options.children * options.screen_rows + raced + len(brief.train) // 2,
+            role_calls=2 * options.children,
+            finish=finish_size(brief, options.shortlist),
+            rounds=options.rounds,
+            longest=longest_allowed(options.longest, brief),
+        )

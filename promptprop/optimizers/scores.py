@@ -1,0 +1,69 @@
+"""What the search has seen so far: evaluations by candidate and row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from promptprop.domain.models import Candidate, Cell, Evaluation, Row
+from promptprop.domain.selection import Standing, standing_of
+from promptprop.ports import Workbench
+
+
+class Scores:
+    """A cache of evaluations, so that only missing cells are asked for."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._cells: dict[str, dict[str, Evaluation]] = {}
+
+    async def fill(self, bench: Workbench, candidates: Iterable[Candidate], rows: Sequence[Row]) -> None:
+        """Evaluate what is missing of candidates × rows, in one go. Raises BudgetSpent, TooManyErrors."""
+        await self.fill_cells(bench, [Cell(candidate, row.id) for candidate in candidates for row in rows])
+
+    async def fill_cells(self, bench: Workbench, cells: Iterable[Cell]) -> None:
+        """Evaluate those of the cells that are missing, in one go. Raises BudgetSpent, TooManyErrors."""
+        missing = {
+            (cell.candidate.id, cell.example_id): cell
+            for cell in cells
+            if cell.example_id not in self._cells.get(cell.candidate.id, {})
+        }
+        if missing:
+            self.take(await bench.evaluate(list(missing.values())))
+
+    def take(self, evaluations: Iterable[Evaluation]) -> None:
+        """Remember evaluations that were asked for elsewhere (first replicates only)."""
+        for evaluation in evaluations:
+            self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
+
+    def of(self, candidate_id: str, rows: Iterable[Row]) -> dict[str, Evaluation]:
+        """The evaluations of a candidate on those of the rows that it has met and that have a score."""
+        known = self._cells.get(candidate_id, {})
+        return {row.id: known[row.id] for row in rows if row.id in known and not known[row.id].missing}
+
+    def numbers(self, candidate_id: str, rows: Iterable[Row]) -> dict[str, float]:
+        """The scores of a candidate on those of the rows that it has met, by row."""
+        known = self.of(candidate_id, rows)
+        return {row: evaluation.score for row, evaluation in known.items() if evaluation.score is not None}
+
+    def pairs(self, before_id: str, after_id: str, rows: Sequence[Row]) -> tuple[list[float], list[float], list[Row]]:
+        """Scores of both candidates on the rows where both have one, in row order; missing rows go in pairs."""
+        before, after = self.numbers(before_id, rows), self.numbers(after_id, rows)
+        shared = [row for row in rows if row.id in before and row.id in after]
+        return [before[row.id] for row in shared], [after[row.id] for row in shared], shared
+
+    def standing(self, candidate: Candidate, rows: Sequence[Row]) -> Standing:
+        """A candidate's standing on the rows that it has met."""
+        return standing_of(candidate.id, list(self.numbers(candidate.id, rows).values()), candidate.length)
+
+    def met_by(self, row_id: str) -> list[Evaluation]:
+        """All candidates' evaluations of one row that have a score."""
+        return [cells[row_id] for cells in self._cells.values() if row_id in cells and not cells[row_id].missing]
+
+    def metric_means(self, candidate_id: str, rows: Sequence[Row]) -> dict[str, float]:
+        """The mean of each metric over the rows where it could judge."""
+        sums: dict[str, list[float]] = {}
+        for evaluation in self.of(candidate_id, rows).values():
+            for metric, judgement in evaluation.judgements.items():
+                if judgement.score is not None:
+                    sums.setdefault(metric, []).append(judgement.score)
+        return {metric: sum(scores) / len(scores) for metric, scores in sorted(sums.items())}

@@ -1,0 +1,64 @@
+"""The critic: reads failures of one kind and writes the textual gradient, cause and fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from promptprop.domain.models import Critique, Json, Message
+from promptprop.roles.envelope import data_lines, read_object
+from promptprop.roles.template import fill
+
+LONGEST = 600  # characters of a cause or a fix: a critique that says everything says nothing
+
+
+class Critic:
+    """Inputs: `task`, `prompts` {step: text}, `failures` and `successes` (see `evidence_line`).
+
+    Reply: `{"critiques": [{"step", "cause", "fix", "failures": [n, …]}]}`.
+    """
+
+    name = "critic"
+
+    def __init__(self, template: str) -> None:
+        """Take the template's text."""
+        self.template = template
+
+    def messages(self, inputs: Mapping[str, Json]) -> tuple[Message, ...]:
+        """One user message."""
+        values = {
+            "task": inputs["task"],
+            "prompts": inputs["prompts"],
+            "failures": data_lines([_shown(item) for item in inputs["failures"]]),
+            "successes": data_lines([_shown(item) for item in inputs["successes"]]),
+        }
+        return (Message("user", fill(self.template, values)),)
+
+    def parse(self, text: str, inputs: Mapping[str, Json]) -> tuple[Critique, ...]:
+        """The critiques. Raises ValueError with what to mend."""
+        items = read_object(text, "critiques")["critiques"]
+        if not isinstance(items, list) or not items:
+            raise ValueError('"critiques" must be a list with at least one object')
+        return tuple(_critique(item, inputs) for item in items[:8])
+
+
+def _shown(item: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in item.items() if key != "id" and value not in (None, "", [], ())}
+
+
+def _critique(item: Json, inputs: Mapping[str, Json]) -> Critique:
+    if not isinstance(item, dict):
+        raise ValueError("each critique must be an object with step, cause and fix")
+    cause, fix = item.get("cause"), item.get("fix")
+    if not isinstance(cause, str) or not isinstance(fix, str) or not fix.strip():
+        raise ValueError("each critique needs the texts cause and fix")
+    steps = list(inputs["prompts"])
+    step = item.get("step", steps[0])
+    if step not in steps:
+        if len(steps) > 1:
+            raise ValueError(f"step must be one of: {', '.join(steps)}")
+        step = steps[0]
+    named = item.get("failures", [])
+    numbers = named if isinstance(named, list) else []
+    ids = {failure["n"]: failure["id"] for failure in inputs["failures"]}
+    examples = tuple(ids[number] for number in numbers if isinstance(number, int) and number in ids)
+    return Critique(step, cause.strip()[:LONGEST], fix.strip()[:LONGEST], examples)

@@ -1,0 +1,59 @@
+"""The reply envelope: a JSON object, bare, fenced or inside prose; for models that cannot, a fenced text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from promptprop.domain.models import Json, canonical
+
+FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_DECODER = json.JSONDecoder(strict=False)  # models put raw line ends into strings
+
+
+def fenced_blocks(text: str) -> list[str]:
+    """The contents of all fenced blocks, in order.
+
+    >>> fenced_blocks("a" + chr(10) + "```json" + chr(10) + "{}" + chr(10) + "```")
+    ['{}']
+    """
+    return [match.group(2).strip("\n") for match in FENCE.finditer(text)]
+
+
+def read_object(text: str, required: str) -> dict[str, Json]:
+    """The JSON object of a reply that has the key `required`. Raises ValueError with a sentence for the model.
+
+    >>> read_object('Sure: {"a": 1}. Done', "a")
+    {'a': 1}
+    """
+    found_other = False
+    for source in (text.strip(), *fenced_blocks(text), text):
+        for value in _objects(source):
+            if required in value:
+                return value
+            found_other = True
+    if found_other:
+        raise ValueError(f'the JSON object has no key "{required}"')
+    raise ValueError(f'no JSON object with the key "{required}" was found in the reply')
+
+
+def _objects(source: str) -> Iterator[dict[str, Json]]:
+    start = source.find("{")
+    tries = 0
+    while start >= 0 and tries < 50:  # a hostile reply of braces must not cost quadratic time
+        tries += 1
+        try:
+            value, end = _DECODER.raw_decode(source, start)
+        except (ValueError, RecursionError):
+            start = source.find("{", start + 1)
+            continue
+        if isinstance(value, dict):
+            yield value
+        start = source.find("{", end)
+
+
+def data_lines(objects: Sequence[Mapping[str, Json]]) -> str:
+    """Data for a role: one JSON object a line, with angle brackets escaped so that data cannot close its fence."""
+    lines = (canonical(dict(item)) for item in objects)
+    return "\n".join(line.replace("<", "\\u003c").replace(">", "\\u003e") for line in lines)

@@ -1,0 +1,122 @@
+"""The rewriter: turns critiques into a complete new prompt that tests one hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from promptprop.domain.errors import ConfigError
+from promptprop.domain.models import Json, Message, Prompt
+from promptprop.roles.envelope import data_lines, fenced_blocks, read_object
+from promptprop.roles.template import fill, prompt_variables
+
+INSTRUCTIONS = {
+    "cause": "Change the prompt so that the failures with this cause are answered right. Keep everything else.",
+    "causes": "Change the prompt so that all the causes above are mended at once. Keep what already works.",
+    "consolidate": "Rewrite the prompt shorter: merge rules that say the same, delete filler and rules that the "
+    "evidence does not support, keep every rule that carries weight.",
+    "format": "Make the form of the answer unmistakable: say exactly what the answer consists of, and that nothing "
+    "else may be written. Keep the rules.",
+    "restart": "Write a new prompt from scratch for the task. Use what the evidence shows; do not copy the wording of "
+    "the current prompt.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A rewriter's reply: one sentence of hypothesis, and the complete text of every step's prompt."""
+
+    hypothesis: str
+    prompts: Mapping[str, Prompt]
+
+
+class Rewriter:
+    """Inputs: `task`, `prompts` {step: Prompt}, `critiques`, `failures`, `tried`, `kind`, `longest` (characters).
+
+    Reply: `{"hypothesis": text, "prompts": {step: text}}`; a program of one step may answer with one fenced text.
+    """
+
+    name = "rewriter"
+
+    def __init__(self, template: str) -> None:
+        """Take the template's text."""
+        self.template = template
+
+    def messages(self, inputs: Mapping[str, Json]) -> tuple[Message, ...]:
+        """One user message."""
+        prompts: Mapping[str, Prompt] = inputs["prompts"]
+        shown = [
+            {key: value for key, value in item.items() if key != "id" and value not in (None, "", [], ())}
+            for item in inputs["failures"]
+        ]
+        values = {
+            "task": inputs["task"],
+            "prompts": {step: prompt.text for step, prompt in prompts.items()},
+            "several_messages": any(len(prompt.messages) > 1 for prompt in prompts.values()),
+            "variables": sorted(set().union(*(prompt_variables(prompt) for prompt in prompts.values()))),
+            "critiques": data_lines(inputs["critiques"]),
+            "failures": data_lines(shown),
+            "tried": data_lines(inputs["tried"]),
+            "kind": inputs["kind"],
+            "instruction": INSTRUCTIONS[inputs["kind"]],
+            "longest": inputs["longest"],
+        }
+        return (Message("user", fill(self.template, values)),)
+
+    def parse(self, text: str, inputs: Mapping[str, Json]) -> Rewrite:
+        """The rewrite. Raises ValueError: unreadable, a step missing, a placeholder broken, or too long."""
+        parents: Mapping[str, Prompt] = inputs["prompts"]
+        hypothesis, texts = _envelope(text, list(parents))
+        prompts = {step: _rewritten(step, texts.get(step), parent) for step, parent in parents.items()}
+        length = sum(prompt.length for prompt in prompts.values())
+        if length > inputs["longest"]:
+            raise ValueError(f"the prompts have {length} characters; at most {inputs['longest']} are allowed")
+        return Rewrite(" ".join(hypothesis.split())[:300], prompts)
+
+
+def _envelope(text: str, steps: list[str]) -> tuple[str, Mapping[str, str]]:
+    try:
+        value = read_object(text, "prompts")
+    except ValueError:
+        blocks = [block for block in fenced_blocks(text) if not block.lstrip().startswith("{")]
+        if len(steps) == 1 and blocks:
+            return "", {steps[0]: max(blocks, key=len)}
+        raise
+    prompts = value["prompts"]
+    if isinstance(prompts, str) and len(steps) == 1:
+        prompts = {steps[0]: prompts}
+    if not isinstance(prompts, dict):
+        raise ValueError('"prompts" must be an object with the complete text of each step')
+    unknown = sorted(set(prompts) - set(steps))
+    if unknown:
+        raise ValueError(f"unknown step {unknown[0]!r}; the steps are: {', '.join(steps)}")
+    hypothesis = value.get("hypothesis")
+    return hypothesis if isinstance(hypothesis, str) else "", prompts
+
+
+def _rewritten(step: str, text: Json, parent: Prompt) -> Prompt:
+    if text is None:
+        return parent
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"the prompt of step {step!r} must be a text that is not empty")
+    prompt = (
+        Prompt.from_text(text.strip(), literal=parent.literal)
+        if len(parent.messages) > 1
+        else Prompt.of(text.strip(), literal=parent.literal)
+    )
+    if [message.role for message in prompt.messages] != [message.role for message in parent.messages]:
+        roles = ", ".join(message.role for message in parent.messages)
+        raise ValueError(f"the prompt of step {step!r} must keep its messages, each under its heading: {roles}")
+    if parent.literal:
+        return prompt
+    try:
+        found, needed = prompt_variables(prompt), prompt_variables(parent)
+    except ConfigError as error:
+        raise ValueError(f"the prompt of step {step!r} is no valid template: {error.message}") from error
+    if needed - found:
+        missing = ", ".join(f"{{{{ {name} }}}}" for name in sorted(needed - found))
+        raise ValueError(f"the prompt of step {step!r} has lost the placeholder {missing}")
+    if found - needed:
+        extra = ", ".join(f"{{{{ {name} }}}}" for name in sorted(found - needed))
+        raise ValueError(f"the prompt of step {step!r} uses {extra}, which no row supplies")
+    return prompt

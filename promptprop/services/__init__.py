@@ -1,0 +1,1 @@
+"""What the product does: evaluate candidates, run the loop, resume it, plan it. Written against ports alone."""

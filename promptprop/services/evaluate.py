@@ -1,0 +1,56 @@
+"""`eval`: score one prompt on rows, with repeats. No search and no claim: a mean with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from promptprop.domain.events import CandidateProposed, CandidateScored, Event, SearchEnded
+from promptprop.domain.models import Cell, Evaluation, Proposal
+from promptprop.domain.statistics import mean_interval
+from promptprop.ports import Brief, Shape, Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Scores every seed of the brief on its select rows; rows of other splits are not touched."""
+
+    split: str = "all"
+    repeats: int = 1
+
+    async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
+        """One event per prompt. Raises BudgetSpent, TooManyErrors."""
+        for seed in brief.seeds:
+            await workbench.keep(Proposal(seed))
+            yield CandidateProposed(0, seed.id, (), "seed", seed.hypothesis.text, seed.length)
+            cells = [Cell(seed, row.id, replicate) for row in brief.select for replicate in range(self.repeats)]
+            evaluations = await workbench.evaluate(cells)
+            means = row_means(evaluations, self.repeats)
+            known = [mean for mean in means if mean is not None]
+            yield CandidateScored(
+                0, seed.id, self.split, mean_interval(known), len(means) - len(known), metric_means(evaluations)
+            )
+        yield SearchEnded("done", 0, workbench.barrier)
+
+    def shape(self, brief: Brief) -> Shape:
+        """Exactly this: every row as often as asked."""
+        return Shape(0, 0, 0, len(brief.select) * self.repeats * len(brief.seeds), 0)
+
+
+def row_means(evaluations: Sequence[Evaluation], repeats: int) -> list[float | None]:
+    """The mean score of each row over its repeats; None where all of them are missing."""
+    means: list[float | None] = []
+    for start in range(0, len(evaluations), repeats):
+        scores = [one.score for one in evaluations[start : start + repeats] if one.score is not None]
+        means.append(sum(scores) / len(scores) if scores else None)
+    return means
+
+
+def metric_means(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """The mean of each metric over the evaluations that it could judge."""
+    judged: dict[str, list[float]] = {}
+    for evaluation in evaluations:
+        for metric, judgement in evaluation.judgements.items():
+            if judgement.score is not None:
+                judged.setdefault(metric, []).append(judgement.score)
+    return {metric: sum(scores) / len(scores) for metric, scores in sorted(judged.items())}

@@ -1,0 +1,50 @@
+"""The wheel: whatever lies in the package is in it, and nothing else is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel that is built from a copy, so that the checkout stays clean."""
+    copy, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", ".gitignore"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "promptprop", copy / "promptprop", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(copy)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = target.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.mark.slow
+def test_every_file_of_the_package_is_in_the_wheel(wheel_names: list[str]) -> None:
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "promptprop").rglob("*") if path.is_file()}
+    assert {name for name in files if "__pycache__" not in name} - set(wheel_names) == set()
+
+
+@pytest.mark.slow
+def test_templates_migrations_and_the_typing_mark_are_in_the_wheel(wheel_names: list[str]) -> None:
+    for start, end in (
+        ("promptprop/roles/templates/", ".md"),
+        ("promptprop/adapters/storage/migrations/versions/", ".py"),
+        ("promptprop/adapters/storage/migrations/env", ".py"),
+        ("promptprop/py", ".typed"),
+    ):
+        assert [name for name in wheel_names if name.startswith(start) and name.endswith(end)], start
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_nothing_but_the_package(wheel_names: list[str]) -> None:
+    assert {name.partition("/")[0].partition("-")[0] for name in wheel_names} == {"promptprop"}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from promptprop.adapters.storage.connection import make_engine, parse_url, shown, sqlite_file, translate
+from promptprop.domain.errors import NotWritable, PromptPropError, RunNotFound, StorageError, StorageFull
+
+
+@pytest.mark.parametrize("url", ["", "promptprop.db", "mysql://host/name", "sqlite://", "sqlite:///:memory:", "://"])
+def test_a_url_that_cannot_be_used_is_refused_with_a_remedy(url: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        parse_url(url)
+    assert caught.value.remedy
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "secret" not in shown("postgresql://user:secret@host/name")
+
+
+def test_a_server_that_cannot_be_reached_says_so_without_the_password() -> None:
+    from promptprop.adapters.storage.store import open_store
+
+    with pytest.raises(StorageError, match="cannot be reached") as caught:
+        open_store("postgresql://user:secret@127.0.0.1:1/name?connect_timeout=2")
+    assert "secret" not in str(caught.value)
+
+
+def test_plain_postgresql_urls_get_the_driver() -> None:
+    assert parse_url("postgresql://host/name").drivername == "postgresql+psycopg"
+    assert sqlite_file("postgresql://host/name") is None
+    assert make_engine("postgres://host/name", "read").dialect.driver == "psycopg"
+
+
+def wrapped(text: str) -> OperationalError:
+    return OperationalError("INSERT …", {}, sqlite3.OperationalError(text))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (wrapped("database or disk is full"), StorageFull),
+        (sqlite3.OperationalError("database or disk is full"), StorageFull),
+        (OSError(errno.ENOSPC, "No space left on device"), StorageFull),
+        (wrapped("attempt to write a readonly database"), NotWritable),
+        (wrapped("unable to open database file"), NotWritable),
+        (PermissionError(errno.EACCES, "Permission denied"), NotWritable),
+        (wrapped("database is locked"), StorageError),
+        (wrapped("file is not a database"), StorageError),
+        (wrapped("something else"), StorageError),
+        (OverflowError("Python int too large"), StorageError),
+    ],
+)
+def test_vendor_errors_become_ours(error: Exception, kind: type[PromptPropError]) -> None:
+    found = translate(error)
+    assert type(found) is kind
+    assert found.__cause__ is error
+
+
+def test_our_own_errors_stay_as_they_are() -> None:
+    error = RunNotFound("x")
+    assert translate(error) is error

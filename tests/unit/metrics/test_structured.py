@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from promptprop.domain.errors import ConfigError
+from promptprop.domain.models import Example
+from promptprop.metrics.scoring import MetricSpec, build_scorer
+from promptprop.metrics.structured import parse_json
+
+SCHEMA = {
+    "type": "object",
+    "required": ["desk", "urgent"],
+    "properties": {
+        "desk": {"enum": ["billing", "sales"]},
+        "urgent": {"type": "boolean"},
+        "tags": {"items": {"type": "string"}},
+    },
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("text", ["", "yes", "{'a': 1}", '{"a": NaN}', '{"a": 1e999}', '{"a": 1} ok', "[" * 100_000])
+def test_what_is_not_json_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}',
+        'Here {it} is: {"a": 1}. Done {"b": 2}',
+        'As said in [1]:\n```json\n{"a": 1}\n```\nor {"b": 2}',
+        '~~~\n{"a": 1}\n~~~',
+        '```\nnot this\n```\n```json\n{"a": 1}\n```',
+    ],
+)
+def test_lenient_reading_finds_the_fenced_block_or_the_first_object(text: str) -> None:
+    assert parse_json(text, lenient=True) == {"a": 1}
+
+
+def test_lenient_reading_says_when_there_is_nothing() -> None:
+    with pytest.raises(ValueError, match="no JSON was found"):
+        parse_json("{{{{ nothing here", lenient=True)
+
+
+def test_a_valid_answer_scores_one_and_prose_around_it_needs_lenience(judge) -> None:
+    answer = '{"desk": "sales", "urgent": true}'
+    assert judge("json_schema", answer, schema=SCHEMA).score == 1
+    assert judge("json_schema", f"Sure: {answer}", schema=SCHEMA).score == 0
+    assert judge("json_schema", f"Sure: {answer}", schema=SCHEMA, lenient=True).score == 1
+
+
+def test_a_schema_for_a_list_looks_for_a_list(judge) -> None:
+    schema = {"type": "array", "items": {"type": "object"}}
+    assert judge("json_schema", 'Here: [{"a": 1}]', schema=schema, lenient=True).score == 1
+
+
+def test_the_feedback_names_the_first_three_violations_by_pointer(judge) -> None:
+    answer = json.dumps({"desk": "tech", "tags": ["a", 1], "a/b": 1})
+    judgement = judge("json_schema", answer, schema=SCHEMA)
+    assert judgement.score == 0
+    assert judgement.feedback.startswith("4 schema violations: at /: ")
+    assert "'urgent' is a required property" in judgement.feedback
+    assert "at /desk: 'tech' is not one of" in judgement.feedback
+    assert judgement.feedback.endswith("and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [
+        ({"desk": "sales", "urgent": 1}, 1 / 2),
+        ({"desk": "sales"}, 1 / 2),
+        ({"desk": "sales", "urgent": True, "tags": [1, 2]}, 2 / 3),
+        ({"desk": "sales", "urgent": True, "more": 1}, 2 / 3),
+        ({}, 0),
+        ([], 0),
+    ],
+)
+def test_partial_credit_is_the_share_of_valid_properties(judge, answer: object, share: float) -> None:
+    assert judge("json_schema", json.dumps(answer), schema=SCHEMA, partial=True).score == pytest.approx(share)
+
+
+def test_a_fault_of_the_whole_counts_as_one_more(judge) -> None:
+    schema = {"type": "object", "minProperties": 2}
+    assert judge("json_schema", '{"a": 1}', schema=schema, partial=True).score == 0.5
+
+
+def test_the_schema_can_stand_in_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text(json.dumps(SCHEMA))
+    scorer = build_scorer([MetricSpec("form", "json_schema", options={"file": "out.json"})], tmp_path)
+    assert scorer.score('{"desk": "sales", "urgent": false}', Example("1", {}))[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "not a JSON object")]
+)
+def test_an_unusable_schema_file_is_refused(tmp_path: Path, contents: str | None, message: str) -> None:
+    if contents is not None:
+        (tmp_path / "out.json").write_text(contents)
+    with pytest.raises(ConfigError, match=message):
+        build_scorer([MetricSpec("form", "json_schema", options={"file": "out.json"})], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"type": "objekt"}, "not valid at /type"),
+        ({"$ref": "https://example.com/a.json"}, "remote references are not followed"),
+        ({"properties": {"a": {"$ref": "#/$defs/missing"}}}, "does not define"),
+    ],
+)
+def test_an_unusable_schema_is_refused(judge, schema: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        judge("json_schema", "{}", schema=schema)
+
+
+def test_local_references_are_followed(judge) -> None:
+    schema = {"$defs": {"n": {"type": "integer"}}, "properties": {"a": {"$ref": "#/$defs/n"}}}
+    assert judge("json_schema", '{"a": 1}', schema=schema).score == 1
+    assert judge("json_schema", '{"a": "x"}', schema=schema).score == 0
+
+
+def test_a_reference_that_leads_nowhere_leaves_rows_unscored(judge) -> None:
+    judgement = judge("json_schema", '{"a": 1}', schema={"properties": {"a": {"$ref": "other.json"}}})
+    assert judgement.score is None
+    assert "leads nowhere" in judgement.feedback
+
+
+def test_schema_and_file_exclude_each_other(judge) -> None:
+    for options in ({}, {"schema": {}, "file": "x.json"}):
+        with pytest.raises(ConfigError, match="either `schema` or `file`"):
+            judge("json_schema", "{}", **options)
