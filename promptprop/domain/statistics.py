@@ -1,7 +1,7 @@
 """What the evidence allows one to say: intervals, paired differences, an exact test, and the verdict.
 
-Nothing here peeks: each function answers for one look at rows that were chosen beforehand. Rows without a score are left
-out by the caller, in pairs. `scipy.special` and numpy are imported where they are used, since they are slow to load.
+Nothing here peeks: each function answers for one look at rows that were chosen beforehand. Rows without a score are
+left out by the caller, in pairs. `scipy.special` and numpy are imported where they are used: they are slow to load.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def paired_difference(
     """The mean of `after - before` over the same rows with its interval at `level`, within [-1, 1].
 
     Student's t on the differences; with clusters, the cluster-robust variance CR1 with t on G-1 degrees of freedom
-    (Cameron & Miller 2015, J. Human Resources 50:317, section VI). With fewer than about 20 clusters CR1 is somewhat too
-    narrow; the sign-flip test does not share that weakness. One row or one cluster says nothing: [-1, 1]. Two or more
-    equal differences give an interval of length 0. Raises ValueError without rows or for unequal lengths.
+    (Cameron & Miller 2015, J. Human Resources 50:317, section VI). With fewer than about 20 clusters CR1 is somewhat
+    too narrow; a claim also needs the sign-flip test, which keeps its level there if differences are symmetric. One row
+    or one cluster says nothing: [-1, 1]. Two or more equal differences give an interval of length 0. Raises ValueError
+    without rows or for unequal lengths.
 
     >>> paired_difference([0, 1, 0, 1], [1, 1, 1, 1]).mean
     0.5
@@ -143,7 +144,7 @@ def verdict(delta: Estimate, p: float, unchanged: bool, alpha: float = 0.05) -> 
 def probability_better(mean: float, standard_error: float) -> float:
     """The chance that the true difference is above 0, by a normal approximation with a flat prior.
 
-    A heuristic that steers the search: it is looked at again and again and guarantees nothing. Never report it as proof.
+    A heuristic that steers the search: it is looked at again and again and guarantees nothing. It is no proof.
 
     >>> probability_better(0.0, 0.1), round(probability_better(0.196, 0.1), 3)
     (0.5, 0.975)

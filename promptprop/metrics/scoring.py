@@ -108,12 +108,17 @@ def judge_hard_negatives(output: str, example: Example) -> Judgement | None:
 
 
 class Scorer:
-    """Judges answers with all programmatic metrics of a configuration and combines what they say."""
+    """Judges answers with all programmatic metrics of a configuration and combines what they say.
 
-    def __init__(self, metrics: Sequence[WeighedMetric]) -> None:
+    Metrics judged elsewhere (a jury) have their share in the score too: add their judgements and call `combine`.
+    """
+
+    def __init__(self, metrics: Sequence[WeighedMetric], elsewhere: Sequence[MetricSpec] = ()) -> None:
         """Take the metrics in the order in which reports show them; ids are distinct."""
         self.metrics = tuple(metrics)
+        self.elsewhere = tuple(elsewhere)
         self.shares = {part.metric.id: part.share for part in self.metrics}
+        self.shares |= {spec.id: _share(spec, float(spec.options.get("threshold", 1.0))) for spec in self.elsewhere}
 
     def judge(self, output: str, example: Example) -> dict[str, Judgement]:
         """Each metric's judgement by id, then that of `hard_negatives` where the row has literal ones."""
@@ -126,7 +131,11 @@ class Scorer:
     def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
         """The judgements and the combined score, None where the row cannot be scored."""
         judgements = self.judge(output, example)
-        return judgements, combine(judgements, self.shares)
+        return judgements, self.combine(judgements)
+
+    def combine(self, judgements: Mapping[str, Judgement]) -> float | None:
+        """One score from all judgements, those of metrics judged elsewhere included."""
+        return combine(judgements, self.shares)
 
     @property
     def needs_expected(self) -> bool:
@@ -136,29 +145,31 @@ class Scorer:
     @property
     def fingerprint(self) -> str:
         """32 hex digits over all that shapes scores: types, options, files, sources of functions, weights and gates."""
-        parts = {
-            part.metric.id: [part.fingerprint, part.share.weight, part.share.gate, part.share.threshold]
-            for part in self.metrics
-        }
-        return digest({"metrics": parts, "hard_negative_cap": HARD_NEGATIVE_CAP})
+        shapes = {part.metric.id: part.fingerprint for part in self.metrics}
+        shapes |= {spec.id: digest([spec.type, dict(spec.options)]) for spec in self.elsewhere}
+        shares = {name: [share.weight, share.gate, share.threshold] for name, share in self.shares.items()}
+        return digest({"metrics": shapes, "shares": shares, "hard_negative_cap": HARD_NEGATIVE_CAP})
 
 
-def build_scorer(specs: Sequence[MetricSpec], folder: Path) -> Scorer:
-    """Build all metrics; paths in options start at `folder`. Raises ConfigError with every problem found."""
-    problems = _id_problems(specs)
+def build_scorer(specs: Sequence[MetricSpec], folder: Path, elsewhere: Sequence[MetricSpec] = ()) -> Scorer:
+    """Build all metrics; paths in options start at `folder`. Raises ConfigError with every problem found.
+
+    `elsewhere` names metrics that are not judged by code, such as a jury: they get a share and nothing else.
+    """
+    problems = _id_problems([*specs, *elsewhere])
     metrics: list[WeighedMetric] = []
     for spec in specs:
         try:
             metrics.append(_build(spec, folder))
         except ConfigError as error:  # noqa: PERF203 - all problems are told at once
             problems += [Problem(f"metric `{spec.id}`: {p.message}", p.place, p.remedy) for p in error.problems]
-    if not problems and metrics and not any(part.share.weight or part.share.gate for part in metrics):
+    if not problems and metrics and not any(spec.weight != 0 or spec.gate for spec in [*specs, *elsewhere]):
         problems.append(
             Problem("no metric has a weight above 0", remedy="Give one metric a weight, or make it a gate.")
         )
     if problems:
         raise ConfigError(problems)
-    return Scorer(metrics)
+    return Scorer(metrics, elsewhere)
 
 
 def _id_problems(specs: Sequence[MetricSpec]) -> list[Problem]:
@@ -170,10 +181,14 @@ def _id_problems(specs: Sequence[MetricSpec]) -> list[Problem]:
     return problems
 
 
-def _build(spec: MetricSpec, folder: Path) -> WeighedMetric:
+def _share(spec: MetricSpec, threshold: float) -> Share:
     weight = spec.weight if spec.weight is not None else (0.0 if spec.gate else 1.0)
     if not (math.isfinite(weight) and weight >= 0):
         raise ConfigError(f"weight {weight} is not a number of 0 or more")
+    return Share(weight, spec.gate, threshold)
+
+
+def _build(spec: MetricSpec, folder: Path) -> WeighedMetric:
     kind = load_metric(spec.type)
     given = dict(spec.options)
     if spec.type.startswith(PYTHON_PREFIX):
@@ -187,7 +202,7 @@ def _build(spec: MetricSpec, folder: Path) -> WeighedMetric:
     shape = [kind.__name__, kind.revision, options.model_dump(mode="json", by_alias=True), metric.sources]
     return WeighedMetric(
         metric=metric,
-        share=Share(weight, spec.gate, options.threshold),
+        share=_share(spec, options.threshold),
         fingerprint=digest(shape),
         needs_expected=not metric.judges_without_expected,
     )

@@ -23,8 +23,8 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
     """
     data = text.encode("utf-8") if isinstance(text, str) else text
     try:
+        mode = _mode(Path(path))
         target = Path(path).resolve()
-        mode = target.stat().st_mode if target.exists() else None
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if mode is not None and not stat.S_ISREG(mode):
@@ -33,8 +33,14 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
         _replace(target, data, mode)
     except OSError as error:
         raise _translated(Path(path), error) from error
-    except RuntimeError as error:  # Python 3.10 to 3.12 tell a circle of links so
-        raise NotWritable(f"cannot write {path}: its links run in a circle", remedy="name another file") from error
+
+
+def _mode(path: Path) -> int | None:
+    """Type and mode of what a path leads to; None where there is nothing yet. Raises OSError, for circles of links too."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 def _replace(target: Path, data: bytes, mode: int | None) -> None:

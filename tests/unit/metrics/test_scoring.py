@@ -175,5 +175,29 @@ def test_weights_of_zero_alone_are_refused(tmp_path: Path) -> None:
         build_scorer([MetricSpec("a", "exact", weight=0)], tmp_path)
 
 
+def test_metrics_judged_elsewhere_share_in_score_and_fingerprint(tmp_path: Path) -> None:
+    code = MetricSpec("a", "exact")
+    scorers = [
+        build_scorer([code], tmp_path, [MetricSpec("panel", "jury", 3, options={"aggregate": how})])
+        for how in ("median", "mean")
+    ]
+    judgements, alone = scorers[0].score("x", Example("1", {}, "x"))
+    assert alone == 1
+    assert scorers[0].combine({**judgements, "panel": Judgement(0.6)}) == pytest.approx(0.7)
+    assert len({build_scorer([code], tmp_path).fingerprint, *(scorer.fingerprint for scorer in scorers)}) == 3
+
+
+def test_a_jury_alone_is_capped_by_hard_negatives() -> None:
+    scorer = build_scorer([], Path(), [MetricSpec("panel", "jury")])
+    judgements, alone = scorer.score("we guarantee it", Example("1", {}, hard_negatives=({"literal": "guarantee"},)))
+    assert alone is None
+    assert scorer.combine({**judgements, "panel": Judgement(0.9)}) == HARD_NEGATIVE_CAP
+
+
+def test_ids_are_distinct_from_those_judged_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two metrics have the id `a`"):
+        build_scorer([MetricSpec("a", "exact")], tmp_path, [MetricSpec("a", "jury")])
+
+
 def test_no_metrics_at_all_give_no_score() -> None:
     assert build_scorer([], Path()).score("x", Example("1", {})) == ({}, None)

@@ -89,7 +89,7 @@ def test_a_configuration_is_loaded_with_the_origin_of_every_setting(project: Pat
     assert loaded.config.data.file == str(project / "rows.jsonl")
     assert loaded.files == (project / "x.yaml",)
     origins = {key: str(origin) for key, origin in loaded.origins.items()}
-    assert origins["metrics.0.weight"] == f"{project / 'x.yaml'}:11:26"
+    assert origins["metrics.0.weight"] == f"{project / 'x.yaml'}:11:27"
     assert origins["prompt.0.file"] == f"{project / 'x.yaml'}:3:16"
     assert (origins["seed"], origins["name"], origins["metrics.0.id"]) == ("default", "default", "default")
 
@@ -137,7 +137,7 @@ def test_extends_merges_maps_replaces_lists_and_keeps_the_right_file(project: Pa
     assert [metric.type for metric in config.metrics] == ["contains"]
     assert (config.budget.usd, config.budget.calls, config.models.task.temperature) == (5, 100, 1)
     assert config.models.task.model == "offline/support"
-    assert str(loaded.origins["budget.calls"]) == f"{project / 'base' / 'base.yaml'}:12:18"
+    assert str(loaded.origins["budget.calls"]) == f"{project / 'base' / 'base.yaml'}:12:17"
     assert str(loaded.origins["budget.usd"]) == f"{project / 'x.yaml'}:3:15"
     assert loaded.files == (project / "x.yaml", project / "base" / "base.yaml")
 
@@ -168,9 +168,9 @@ def test_a_text_keeps_its_spelling_where_a_text_is_wanted(project: Path) -> None
 
 def test_an_unknown_key_is_refused_with_a_caret_and_a_guess(project: Path) -> None:
     problems = refused(project, WHOLE.replace("temperature", "temprature"))
-    assert only(problems) == ("unknown key 'temprature'", "9:33", "did you mean 'temperature'?")
+    assert only(problems) == ("unknown key 'temprature'", "9:34", "did you mean 'temperature'?")
     assert problems[0].place is not None
-    assert problems[0].place.caret().splitlines()[1] == "    " + " " * 32 + "^"
+    assert problems[0].place.caret().splitlines()[1] == "    " + " " * 33 + "^"
 
 
 @pytest.mark.parametrize(
