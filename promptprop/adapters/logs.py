@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
@@ -212,7 +212,13 @@ def _failure_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return "\n".join(parts)
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    TextHandler = logging.StreamHandler[TextIO]
+else:
+    TextHandler = logging.StreamHandler  # Python 3.10 has no subscript here
+
+
+class _Stderr(TextHandler):
     """Writes to what `sys.stderr` is at that moment, so that a live display can redirect it."""
 
     def emit(self, record: logging.LogRecord) -> None:

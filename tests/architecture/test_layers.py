@@ -22,7 +22,7 @@ DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "events", "history",
     "report",
 }  # fmt: skip
-THIRD_PARTY_IN_DOMAIN = {"config": {"pydantic", "pydantic_core"}, "statistics": {"scipy"}}
+THIRD_PARTY_IN_DOMAIN = {"config": {"pydantic", "pydantic_core"}, "statistics": {"numpy", "scipy"}}
 VAGUE_NAMES = {"helper", "helpers", "util", "utils", "process", "misc", "common", "manager", "managers"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 60, 7
 SHOWN_AFTER = "\x1eloaded:"

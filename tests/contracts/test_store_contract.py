@@ -1,100 +1,46 @@
-"""What every Store must do. SQLite always; PostgreSQL where PROMPTPROP_TEST_POSTGRES_URL names an empty one."""
+"""What every Store must do: runs, events, calls, and rows that no column can hold."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
+from store_rows import (
+    BAD,
+    GOOD,
+    KINDS,
+    NOON,
+    candidate,
+    cells,
+    evaluation,
+    model_reply,
+    model_request,
+    new_store,
+    run_row,
+)
 
-from promptprop.adapters.storage.store import SqlStore, open_store
-from promptprop.adapters.storage.tables import metadata
-from promptprop.domain.errors import AmbiguousRun, DataError, RunNotFound, StorageError, UsageError
+from promptprop.adapters.storage.store import SqlStore
+from promptprop.domain.errors import AmbiguousRun, RunNotFound, StorageError
 from promptprop.domain.events import CandidateRaced, ErrorsRetried, Estimate, RunStarted, StoredEvent
 from promptprop.domain.models import (
     Attempts,
-    Candidate,
-    Cell,
     Critique,
-    Demo,
-    Evaluation,
     Example,
     Failure,
-    Hypothesis,
     Judgement,
-    Message,
-    ModelRequest,
-    Prompt,
     Proposal,
-    Reply,
-    StepTrace,
-    Usage,
 )
-from promptprop.ports import FailedCall, RecordedCall, RunRow, Store
-
-POSTGRES = os.environ.get("PROMPTPROP_TEST_POSTGRES_URL")
-NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=timezone.utc)
-BAD = "a\x00b\ud800c"
-GOOD = "a\ufffdb\ufffdc"
+from promptprop.ports import FailedCall, RecordedCall, Store
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "postgresql",
-            marks=pytest.mark.skipif(POSTGRES is None, reason="PROMPTPROP_TEST_POSTGRES_URL names no database"),
-        ),
-    ]
-)
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/store.db" if request.param == "sqlite" else str(POSTGRES)
-    opened = open_store(url)
-    yield opened
-    opened.close()
-    if request.param == "postgresql":
-        empty_server(url)
-
-
-def empty_server(url: str) -> None:
-    from promptprop.adapters.storage.connection import make_engine
-
-    engine = make_engine(url, "write")
-    with engine.begin() as connection:
-        metadata.drop_all(connection)
-        connection.exec_driver_sql("DROP TABLE alembic_version")
-    engine.dispose()
-
-
-def run_row(run_id: str = "k3v9-router", **changes: Any) -> RunRow:
-    fields = {"name": "router", "activity": "optimize", "status": "created", "seed": 7, "dataset_id": "d"}
-    times = {"created_at": NOON, "updated_at": NOON}
-    return RunRow(id=run_id, **{**fields, **times, "snapshot": {"config": {"b": [1, None]}, "a": "é"}, **changes})
-
-
-def model_request(text: str = "hi", **changes: Any) -> ModelRequest:
-    return ModelRequest("task", "m", (Message("user", text),), {"temperature": 0}, **changes)
-
-
-def model_reply(text: str = "yes", **changes: Any) -> Reply:
-    return replace(Reply(text, Usage(11, 7, 3, 2), 5 * 10**18, "stop", "m-1", 0.25), **changes)
-
-
-def candidate(text: str = "Answer {{ text }}", **changes: Any) -> Candidate:
-    return Candidate({"main": Prompt.of(text)}, **changes)
-
-
-def evaluation(example_id: str, *, candidate_id: str = "c", **changes: Any) -> Evaluation:
-    return replace(Evaluation(candidate_id, example_id, 0, output="o", score=0.5), **changes)
-
-
-def cells(program: Candidate, *ids: str) -> list[Cell]:
-    return [Cell(program, row_id) for row_id in ids]
+    with new_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -298,178 +244,6 @@ async def test_many_calls_at_once_are_each_recorded(store: Store) -> None:
     assert len({call.call_id for call in recorded}) == 1200
     assert [call.reply.text for call in recorded if call.reply] == [str(number) for number in range(1200)]
     assert [store.find_call("k3v9-router", request.key) for request in requests] == recorded
-
-
-# --- evaluations ----------------------------------------------------------------------------------------------------
-
-
-async def test_evaluations_come_back_whole_in_the_order_asked(store: Store) -> None:
-    await store.create_run(run_row())
-    program = candidate()
-    trace = (StepTrace("main", "out", "k"),)
-    words = {"label": Judgement(0.5, "near"), "panel": Judgement(None)}
-    full = Evaluation(program.id, "r1", 0, "out", trace, words, 0.5, Usage(1, 2, 3, 4), None, 0.75)
-    failed = evaluation("r2", candidate_id=program.id).with_error(Failure("context_too_long", "too long"))
-    await store.commit_block("k3v9-router", [full, failed], [], "f")
-    asked = cells(program, "r3", "r2", "r1", "r1")
-    assert store.find_evaluations("k3v9-router", asked, "f") == [None, failed, full, full]
-    assert store.find_evaluations("k3v9-router", asked, "other metrics") == [None] * 4
-    assert store.find_evaluations("k3v9-router", [replace(asked[2], replicate=1)], "f") == [None]
-    assert store.find_evaluations("k3v9-router", [], "f") == []
-
-
-async def test_a_stored_evaluation_stays_as_it_is(store: Store) -> None:
-    await store.create_run(run_row())
-    program = candidate()
-    for score in (0.25, 0.75):
-        await store.commit_block("k3v9-router", [evaluation("r1", candidate_id=program.id, score=score)], [], "f")
-    [found] = store.find_evaluations("k3v9-router", cells(program, "r1"), "f")
-    assert found is not None
-    assert found.score == 0.25
-
-
-async def test_a_missing_evaluation_answers_only_in_its_generation(store: Store) -> None:
-    await store.create_run(run_row())
-    program = candidate()
-    error = evaluation("r1", candidate_id=program.id).with_error(Failure("rate_limited", "429"))
-    unscored = evaluation("r2", candidate_id=program.id, score=None)
-    scored = evaluation("r3", candidate_id=program.id)
-    await store.commit_block("k3v9-router", [error, unscored, scored], [], "f")
-    asked = cells(program, "r1", "r2", "r3")
-    assert store.find_evaluations("k3v9-router", asked, "f") == [error, unscored, scored]
-    assert store.find_evaluations("k3v9-router", asked, "f", generation=1) == [None, None, scored]
-    retried = evaluation("r1", candidate_id=program.id, score=1.0)
-    await store.commit_block("k3v9-router", [retried], [], "f", generation=1)
-    assert store.find_evaluations("k3v9-router", asked, "f", generation=2) == [retried, None, scored]
-    assert store.find_evaluations("k3v9-router", asked, "f") == [error, unscored, scored]
-
-
-async def test_a_block_is_stored_whole_or_not_at_all(store: Store) -> None:
-    await store.create_run(run_row())
-    too_large = FailedCall(model_request(), Failure("rate_limited", "429"), Attempts(sent=2**70))
-    with pytest.raises(StorageError):
-        await store.commit_block("k3v9-router", [evaluation("r1")], [too_large], "f")
-    assert list(store.evaluations("k3v9-router")) == []
-
-
-async def test_all_evaluations_stream_in_the_order_stored_while_others_write(store: Store) -> None:
-    await store.create_run(run_row())
-    ids = [f"r{number}" for number in range(1100, 0, -1)]
-    await store.commit_block("k3v9-router", [evaluation(row_id) for row_id in ids], [], "f")
-    await store.commit_block("k3v9-router", [evaluation("x", candidate_id="d")], [], "f")
-    stream = store.evaluations("k3v9-router")
-    first = next(stream)
-    await store.create_run(run_row("other"))
-    assert store.run("other").id == "other", "an open stream hides nothing that is committed meanwhile"
-    assert [first.example_id, *(one.example_id for one in stream)] == [*ids, "x"]
-    assert [one.example_id for one in store.evaluations("k3v9-router", "d")] == ["x"]
-
-
-async def test_candidates_come_back_with_their_critiques_in_the_order_stored(store: Store) -> None:
-    await store.create_run(run_row())
-    prompts = {"z": Prompt((Message("system", "s"), Message("user", "{{ a }}"))), "a": Prompt.of("{x}", literal=True)}
-    demo = Demo("r1", {"text": "é", "n": 1}, "out")
-    child = Candidate(prompts, (demo,), ("p1", "p2"), Hypothesis("shorten", "less is more"))
-    proposals = [
-        Proposal(child, (Critique("z", "cause", "fix", ("r1", "r2")),)),
-        Proposal(candidate()),
-    ]
-    for proposal in (*proposals, replace(proposals[0], critiques=())):
-        await store.keep_candidate("k3v9-router", proposal)
-    found = store.candidates("k3v9-router")
-    assert list(found.values()) == proposals
-    assert list(found) == [child.id, candidate().id]
-    assert list(found[child.id].candidate.prompts) == ["z", "a"], "steps keep their order"
-
-
-# --- datasets -------------------------------------------------------------------------------------------------------
-
-INPUTS = {"text": "é", "n": [1, {"a": None}]}
-EXAMPLES = [
-    Example("r1", INPUTS, "billing", ("soft",), ({"literal": "x"},), ("vip",), "c1", 2.0, "test"),
-    Example("r2", {"text": "b"}, {"a": 1}),
-    Example("r0", {"text": "c"}, True),
-]
-
-
-async def test_a_dataset_is_stored_once_under_its_fingerprint(store: Store) -> None:
-    first = await store.put_dataset("support", iter(EXAMPLES))
-    assert await store.put_dataset("another name", EXAMPLES) == first
-    assert await store.put_dataset("support", EXAMPLES[:2]) != first
-    assert [(row.id, row.stratum, row.split) for row in store.rows(first)] == [
-        ("r1", "billing", "test"),
-        ("r2", "", None),
-        ("r0", "true", None),
-    ]
-    assert store.rows(first)[0].cluster == "c1"
-
-
-async def test_examples_come_back_whole_in_the_order_asked(store: Store) -> None:
-    dataset = await store.put_dataset("support", EXAMPLES)
-    assert store.examples(dataset, ["r0", "r1", "r0"]) == [EXAMPLES[2], EXAMPLES[0], EXAMPLES[2]]
-    with pytest.raises(StorageError, match="nobody"):
-        store.examples(dataset, ["r1", "nobody"])
-
-
-async def test_a_large_dataset_keeps_its_order(store: Store) -> None:
-    ids = [f"r{number}" for number in range(2500, 0, -1)]
-    dataset = await store.put_dataset("large", (Example(row_id, {"text": row_id}) for row_id in ids))
-    assert [row.id for row in store.rows(dataset)] == ids
-    assert [example.id for example in store.examples(dataset, ids)] == ids
-
-
-async def test_two_rows_of_one_id_are_refused_with_it(store: Store) -> None:
-    with pytest.raises(DataError, match="r2"):
-        await store.put_dataset("support", [*EXAMPLES, EXAMPLES[1]])
-
-
-async def test_a_dataset_that_is_not_stored_is_said_to_be_missing(store: Store) -> None:
-    with pytest.raises(StorageError, match="nowhere"):
-        store.rows("nowhere")
-
-
-async def test_an_empty_dataset_has_no_rows(store: Store) -> None:
-    assert store.rows(await store.put_dataset("empty", [])) == []
-
-
-# --- prompts --------------------------------------------------------------------------------------------------------
-
-
-async def test_prompts_count_their_versions_and_aliases_move(store: Store) -> None:
-    old, new = candidate("old"), candidate("new")
-    first = await store.save_prompt("router", old, None, ["production"])
-    assert (first.version, first.aliases, first.candidate) == (1, ("production",), old)
-    again = await store.save_prompt("router", old, "run", ["staging"])
-    assert (again.version, again.aliases) == (1, ("production", "staging"))
-    second = await store.save_prompt("router", new, "run", ["production"])
-    assert (second.version, second.run_id, second.aliases) == (2, "run", ("production",))
-    third = await store.save_prompt("router", old, None)
-    assert third.version == 3
-    await store.save_prompt("other", new, None)
-    assert store.prompt("router") == third
-    assert store.prompt("router@1").aliases == ("staging",)
-    assert store.prompt("router@production") == second
-    assert [(one.name, one.version) for one in store.prompts()] == [
-        ("other", 1),
-        ("router", 1),
-        ("router", 2),
-        ("router", 3),
-    ]
-
-
-@pytest.mark.parametrize("reference", ["nobody", "router@2", "router@nobody", "other@production", ""])
-async def test_a_prompt_that_is_not_there_is_a_usage_error(store: Store, reference: str) -> None:
-    await store.save_prompt("router", candidate(), None, ["production"])
-    await store.save_prompt("other", candidate(), None)
-    with pytest.raises(UsageError, match="prompts list"):
-        store.prompt(reference)
-
-
-@pytest.mark.parametrize(("name", "alias"), [("a@b", "x"), ("", "x"), ("a", "3"), ("a", "x@y"), ("a", "")])
-async def test_names_that_could_not_be_referred_to_are_refused(store: Store, name: str, alias: str) -> None:
-    with pytest.raises(UsageError):
-        await store.save_prompt(name, candidate(), None, [alias])
-    assert store.prompts() == []
 
 
 # --- what no column can hold ----------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Type and mode of what a path leads to; None where there is nothing yet. Raises OSError, for circles of links too."""
+    """Type and mode of what a path leads to; None where nothing is yet. Raises OSError, for circles of links too."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:

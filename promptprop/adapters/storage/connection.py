@@ -151,6 +151,7 @@ def translate(error: BaseException) -> PromptPropError:
     low = text.lower()
     state = getattr(original, "sqlstate", None)
     number = original.errno if isinstance(original, OSError) else None
+    vendor = type(original).__module__.partition(".")[0] in ("sqlite3", "psycopg")  # point reads raise them bare
     result: StorageError
     if number == errno.ENOSPC or state == "53100" or "disk is full" in low or "no space left" in low:
         remedy = "free some space and resume: what was committed is safe"
@@ -164,10 +165,10 @@ def translate(error: BaseException) -> PromptPropError:
     elif "not a database" in low or "malformed" in low:
         remedy = "restore a backup, or pass another file with --db; `promptprop db check` tells more"
         result = StorageError(f"the database is damaged or is no database: {text}", remedy=remedy)
-    elif (state is not None and state.startswith("08")) or ("connection" in low and isinstance(error, DBAPIError)):
+    elif (state or "").startswith(("08", "57P")) or (vendor and "connection" in low):
         remedy = "check that the server runs, and the host, user and password of the database URL"
         result = StorageError(f"the database server cannot be reached: {text}", remedy=remedy)
-    elif isinstance(error, SQLAlchemyError):
+    elif vendor or isinstance(error, SQLAlchemyError):
         result = StorageError(f"the database refused: {text}", remedy="`promptprop db check` tells whether it is sound")
     else:
         result = StorageError(f"this cannot be stored: {type(original).__name__}: {text}")

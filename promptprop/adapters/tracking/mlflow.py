@@ -191,7 +191,8 @@ def open_ui(uri: str, port: int = 5000, host: str = "127.0.0.1") -> UiCommand:
     if uri.startswith(("http://", "https://")):
         raise UsageError(f"{redact(uri)} is a server with a UI of its own", remedy="open that address in a browser")
     argv = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port), "--workers", "1"]
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    # without job execution the UI starts in seconds: it would load evaluation libraries and start a job runner
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     if redact(uri) != uri:
         environment["MLFLOW_BACKEND_STORE_URI"] = uri
     else:

@@ -21,6 +21,7 @@ _TAGGED = re.compile(r"<prompt step=\"([^\"]*)\">\n?(.*?)\n?</prompt>", re.DOTAL
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _KIND = re.compile(r"Hypothesis kind:\s*([a-z]+)")
 _TASK = re.compile(r"^(?:#+[ \t]*)?task[ \t]*:?[ \t]*\n*(.+)$", re.IGNORECASE | re.MULTILINE)
+_KEYS = {"inputs", "cause", "fix", "delta", "prompts"}  # by which a line of JSON is more than an answer
 _EXPECTED = r"(?<!in)(?:expected|correct|should|right answer|gold|target|reference|truth)"
 _HEADED = re.compile(
     r"(?<!expected )(?<!correct )(?<!right )(?<!gold )(?<!reference )(?<!target )"
@@ -203,7 +204,7 @@ def _object(line: str) -> dict[str, Json] | None:
         value = json.loads(stripped)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and _KEYS & set(value) else None
 
 
 def _quoted_objects(world: World, values: Sequence[dict[str, Json]]) -> Iterator[Quoted]:

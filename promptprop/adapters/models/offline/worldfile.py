@@ -102,7 +102,7 @@ class _Check:
                 near = difflib.get_close_matches(str(key), needed + allowed, 1)
                 remedy = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(needed + allowed)}"
                 self.tree.blame(f"unknown key {key!r}", *path, key, remedy=remedy)
-        missing = [key for key in needed if key not in value]
+        missing = [key for key in needed if value.get(key) is None]
         if missing:
             self.tree.blame(f"missing: {', '.join(missing)}", *path)
         return not missing

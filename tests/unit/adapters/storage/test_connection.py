@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
+import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -58,6 +59,13 @@ def test_vendor_errors_become_ours(error: Exception, kind: type[PromptPropError]
     found = translate(error)
     assert type(found) is kind
     assert found.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.errors.AdminShutdown("going down"), psycopg.OperationalError("connection lost")]
+)
+def test_a_server_that_went_away_is_told_apart(error: Exception) -> None:
+    assert "cannot be reached" in translate(error).message
 
 
 def test_our_own_errors_stay_as_they_are() -> None:

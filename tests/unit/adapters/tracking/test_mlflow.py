@@ -268,7 +268,7 @@ def test_the_ui_is_opened_on_our_store_and_on_loopback() -> None:
     assert options == {
         "--host": "127.0.0.1", "--port": "5055", "--workers": "1", "--backend-store-uri": "sqlite:////srv/p/mlflow.db",
     }  # fmt: skip
-    assert command.environment == {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    assert command.environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_a_password_reaches_the_ui_by_the_environment_only() -> None:

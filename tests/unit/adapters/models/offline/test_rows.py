@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -79,4 +80,4 @@ def test_searching_never_fails_and_spans_lie_inside_of_the_text(texts, before, a
     message = before + json.dumps(texts) + after
     found = RowIndex(rows).find(message)
     assert all(0 <= item.start < item.end <= len(message) for item in found)
-    assert all(left.end <= right.start for left, right in zip(found, found[1:], strict=False))
+    assert all(left.end <= right.start for left, right in pairwise(found))

@@ -51,7 +51,9 @@ def test_a_missing_rule_leaves_luck_and_else_the_foreseen_answer(desks, ask_task
 
 
 def test_a_trap_gives_its_wrong_answer_although_the_rule_is_stated(desks, ask_task, best_prompt):
-    trapped = best_prompt.replace("\n\nMessage", "\n- Anything about passwords or signing in goes to account.\n\nMessage")
+    trapped = best_prompt.replace(
+        "\n\nMessage", "\n- Anything about passwords or signing in goes to account.\n\nMessage"
+    )
     answers = [ask_task(desks, trapped, "o1", n) for n in range(200)]
     assert answers.count("account") > 150
     assert ask_task(desks, trapped, "o2", 1) == ask_task(desks, best_prompt, "o2", 1)
@@ -91,7 +93,9 @@ def test_without_the_format_some_rows_get_answers_that_hold_more_than_the_label(
 
 def test_characters_beyond_the_free_ones_lower_the_score(desks, best_prompt):
     longer = best_prompt + "\n" + "Please be kind. " * 80
-    assert true_score(desks, best_prompt, ["p1"]) - true_score(desks, longer, ["p1"]) == pytest.approx(0.02 * 8, abs=0.03)
+    assert true_score(desks, best_prompt, ["p1"]) - true_score(desks, longer, ["p1"]) == pytest.approx(
+        0.02 * 8, abs=0.03
+    )
 
 
 def test_worked_examples_are_weak_evidence_for_their_rules(desks):

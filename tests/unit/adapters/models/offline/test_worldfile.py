@@ -77,23 +77,16 @@ def test_all_problems_are_told_at_once(spoilt):
         ('when: ["nobody here", "whole team"]', 'when: ["five of us"]', "nobody could learn it"),
         ("breaks: {o1: account", "breaks: {o1: technical", "wrong for row o1"),
         ("length: {free: 600, per_100: 0.02}", "length: {free: -1}", "free must be a number"),
-        ("answers: [billing", "answers: &all [billing", "" ),
         ("rules:", "rules: {}\nrulez:", "rules must be a list"),
-        ("skill: 0.95", "skill:", "skill"),
+        ("skill: 0.95", "skill:", "missing: skill"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_refused_with_its_place(spoilt, old, new, said):
-    path = spoilt(old, new)
-    if said:
-        assert said in problem_of(path)
-    else:
-        assert load_world(path).answers[0] == "billing"
+    assert said in problem_of(spoilt(old, new))
 
 
 def test_a_text_that_is_no_yaml_is_refused_with_its_line(spoilt):
-    assert ":4:" in problem_of(spoilt("inputs: [text]", "inputs: [text"), ConfigError) or True
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        load_world(spoilt("inputs: [text]", "inputs: [text"))
+    assert "not valid YAML" in problem_of(spoilt("inputs: [text]", "inputs: [text"))
 
 
 def test_an_alias_is_refused_rather_than_followed_for_ever(spoilt):
@@ -121,7 +114,9 @@ def test_a_missing_world_file_is_refused_with_a_remedy(tmp_path):
 
 def test_labels_that_look_like_booleans_stay_texts(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"id": 1, "t": "shall we", "y": "no"}\n{"id": 2, "t": "we do", "y": "yes"}\n')
-    text = "version: 1\ntask: classify\ndata: x.jsonl\ninputs: [t]\nexpected: y\nanswers: [no, yes]\nskill: 1\nluck: 0\n"
+    text = (
+        "version: 1\ntask: classify\ndata: x.jsonl\ninputs: [t]\nexpected: y\nanswers: [no, yes]\nskill: 1\nluck: 0\n"
+    )
     (tmp_path / "x.world.yaml").write_text(text + "rules: []\nneeds: {}\nwrong_labels: [1]\n")
     world = load_world(tmp_path / "x.world.yaml")
     assert world.answers == ("no", "yes")
