@@ -1,0 +1,30 @@
+"""The seams: Protocols that services are written against and adapters fulfil. bootstrap decides who plays whom.
+
+One contract suite per port runs on every implementation (`tests/contracts/`).
+"""
+
+from promptprop.ports.loop import Brief, Metric, Optimizer, Role, Scorer, Shape, Workbench
+from promptprop.ports.models import Ledger, ModelClient
+from promptprop.ports.sinks import Clock, EventSink, JobQueue, Tick
+from promptprop.ports.storage import FailedCall, PromptVersion, RecordedCall, RunRow, Store
+
+__all__ = [
+    "Brief",
+    "Clock",
+    "EventSink",
+    "FailedCall",
+    "JobQueue",
+    "Ledger",
+    "Metric",
+    "ModelClient",
+    "Optimizer",
+    "PromptVersion",
+    "RecordedCall",
+    "Role",
+    "RunRow",
+    "Scorer",
+    "Shape",
+    "Store",
+    "Tick",
+    "Workbench",
+]

@@ -1,0 +1,144 @@
+"""The seams of the loop: metrics, the workbench, optimizers and roles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from promptprop.domain.budget import Budget, Spend
+from promptprop.domain.events import Event
+from promptprop.domain.models import (
+    Answer,
+    Ask,
+    Candidate,
+    Cell,
+    Evaluation,
+    Example,
+    Json,
+    Judgement,
+    Message,
+    Program,
+    Proposal,
+    Row,
+)
+
+
+class Metric(Protocol):
+    """Judges one answer against its example. Pure but for custom metrics."""
+
+    id: str
+
+    def judge(self, output: str, example: Example) -> Judgement:
+        """Score in [0, 1] with feedback; `score=None` where the metric cannot judge this row."""
+        ...
+
+
+class Scorer(Protocol):
+    """All metrics of a run as one loss."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what shapes a score: metric types, options, contents of files and functions, weights and gates."""
+        ...
+
+    def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
+        """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge."""
+        ...
+
+
+class Workbench(Protocol):
+    """What an optimizer works with. It awaits one thing at a time and hands over all work at once."""
+
+    async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
+        """Evaluate cells; results in the order asked. Raises BudgetSpent, TooManyErrors."""
+        ...
+
+    async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Ask roles; answers in the order asked. Raises BudgetSpent."""
+        ...
+
+    async def keep(self, proposal: Proposal) -> None:
+        """Store a candidate's texts, so that events can name it by id."""
+        ...
+
+    def examples(self, ids: Sequence[str]) -> list[Example]:
+        """The contents of rows, in the order asked."""
+        ...
+
+    def hold(self, evaluations: int, longest: int) -> None:
+        """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
+        ...
+
+    @property
+    def spend(self) -> Spend:
+        """What the run has spent so far."""
+        ...
+
+    @property
+    def budget(self) -> Budget:
+        """The caps in force."""
+        ...
+
+    @property
+    def barrier(self) -> int:
+        """How many times evaluate or ask were called: the run's own clock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What an optimizer is given: seeds, rows by split, a seed for randomness, and what the task is about.
+
+    `confirm` rows are cut from select and stay unseen by the search; `test` rows are sealed until FINISH.
+    """
+
+    task: str
+    program: Program
+    seeds: tuple[Candidate, ...]
+    train: tuple[Row, ...]
+    select: tuple[Row, ...]
+    confirm: tuple[Row, ...]
+    test: tuple[Row, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round.
+
+    `longest` is the most characters that a candidate of its may have: it bounds what FINISH can cost.
+    """
+
+    set_up: int
+    each_round: int
+    role_calls: int
+    finish: int
+    rounds: int
+    longest: int = 0
+
+
+class Optimizer(Protocol):
+    """A search strategy: a generator of decisions, with all model access through the workbench."""
+
+    def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
+        """Search, then FINISH. Deterministic given the brief and what the workbench answered."""
+        ...
+
+    def shape(self, brief: Brief) -> Shape:
+        """How it will spend, for `plan`: likely figures, not bounds; FINISH alone is exact."""
+        ...
+
+
+class Role(Protocol):
+    """A model role: a template file plus the parser of its reply."""
+
+    name: str
+
+    def messages(self, inputs: Mapping[str, Json]) -> tuple[Message, ...]:
+        """The filled template."""
+        ...
+
+    def parse(self, text: str, inputs: Mapping[str, Json]) -> Any:
+        """The reply's value. Raises ValueError with a sentence that the model can act on."""
+        ...

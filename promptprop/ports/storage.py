@@ -1,0 +1,200 @@
+"""The seam to everything that outlives the process, and the rows that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from promptprop.domain.events import StoredEvent
+from promptprop.domain.models import (
+    Attempts,
+    Candidate,
+    Cell,
+    Evaluation,
+    Example,
+    Failure,
+    Json,
+    ModelRequest,
+    Proposal,
+    Reply,
+    Row,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as the store keeps it. `snapshot` holds config, role templates, dataset fingerprint, engine version.
+
+    status: created, running, finished, stopped, cancelled. `summary` is the last report in short, for lists.
+    """
+
+    id: str
+    name: str
+    activity: str
+    status: str
+    seed: int
+    created_at: datetime
+    updated_at: datetime
+    snapshot: Mapping[str, Json]
+    dataset_id: str
+    stop_reason: str | None = None
+    active_seconds: float = 0.0
+    summary: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """What the ledger knows of a key: a reply, or a failure that is final for this run.
+
+    `paid` tells that this run made the call, so that it counts again on resume. `mine` tells that this run has
+    consumed it before (else it is another run's call, which must be pinned before use).
+    """
+
+    call_id: int | None
+    reply: Reply | None
+    failure: Failure | None
+    attempts: Attempts
+    paid: bool
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """A request that has failed for good, with what its attempts cost."""
+
+    request: ModelRequest
+    failure: Failure
+    attempts: Attempts
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """A named prompt's version; versions count from 1; aliases point at one version each."""
+
+    name: str
+    version: int
+    candidate: Candidate
+    run_id: str | None
+    created_at: datetime
+    aliases: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """Everything that outlives the process. Reads are direct; writes resolve once they are committed.
+
+    Raises `StorageError` subclasses; a value that no column can hold is sanitised or isolated, never lost.
+    """
+
+    async def create_run(self, run: RunRow) -> None:
+        """Store a new run."""
+        ...
+
+    def run(self, reference: str) -> RunRow:
+        """The run of this id, unambiguous id prefix, name, or `latest`. Raises RunNotFound, AmbiguousRun."""
+        ...
+
+    def runs(self, limit: int = 50, offset: int = 0) -> list[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    async def update_run(
+        self,
+        run_id: str,
+        *,
+        status: str | None = None,
+        stop_reason: str | None = None,
+        active_seconds: float | None = None,
+        summary: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Change the fields that are given."""
+        ...
+
+    async def append(self, event: StoredEvent) -> None:
+        """Append an event; its seq must be the next one of its run."""
+        ...
+
+    def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
+        """Events with seq > `after`, ascending."""
+        ...
+
+    def find_call(self, run_id: str, key: str, generation: int = 0) -> RecordedCall | None:
+        """What this run consumed for `key`; else a reply that another run has paid for; else None.
+
+        `generation` counts the ErrorsRetried interventions in force: failures of an older generation do not answer,
+        and records of a later generation than asked for are not seen.
+        """
+        ...
+
+    async def record_call(
+        self, run_id: str, request: ModelRequest, reply: Reply, attempts: Attempts, generation: int = 0
+    ) -> RecordedCall:
+        """Commit a reply and pin it to the run. If another process stored the key first, its row wins and is returned.
+
+        Either way the run has paid for `attempts`.
+        """
+        ...
+
+    async def pin_call(self, run_id: str, key: str, call_id: int, generation: int = 0) -> None:
+        """This run consumes another run's call, free of charge."""
+        ...
+
+    async def commit_block(
+        self,
+        run_id: str,
+        evaluations: Sequence[Evaluation],
+        failures: Sequence[FailedCall],
+        metrics_fingerprint: str,
+        generation: int = 0,
+    ) -> None:
+        """Commit a block's evaluations and failures in one transaction; stored evaluations stay as they are."""
+        ...
+
+    def find_evaluations(
+        self, run_id: str, cells: Sequence[Cell], metrics_fingerprint: str, generation: int = 0
+    ) -> list[Evaluation | None]:
+        """The stored evaluations of these cells, in order; those with errors only from this generation on."""
+        ...
+
+    def evaluations(self, run_id: str, candidate_id: str | None = None) -> Iterator[Evaluation]:
+        """All evaluations of a run, or of one candidate, in the order stored."""
+        ...
+
+    async def keep_candidate(self, run_id: str, proposal: Proposal) -> None:
+        """Store a candidate's texts, hypothesis and critiques; a second time is a no-op."""
+        ...
+
+    def candidates(self, run_id: str) -> dict[str, Proposal]:
+        """A run's candidates by id, in the order stored."""
+        ...
+
+    async def put_dataset(self, name: str, examples: Iterable[Example]) -> str:
+        """Store a dataset under the fingerprint of its contents and return that id; streams in batches."""
+        ...
+
+    def rows(self, dataset_id: str) -> list[Row]:
+        """Ids, strata and clusters of a dataset, in file order, with the split that the file gave (or None)."""
+        ...
+
+    def examples(self, dataset_id: str, ids: Sequence[str]) -> list[Example]:
+        """These examples, in the order asked."""
+        ...
+
+    async def save_prompt(
+        self, name: str, candidate: Candidate, run_id: str | None, aliases: Sequence[str] = ()
+    ) -> PromptVersion:
+        """A new version, unless the newest one has the same contents; then that one, with the aliases moved to it."""
+        ...
+
+    def prompt(self, reference: str) -> PromptVersion:
+        """`NAME`, `NAME@3` or `NAME@alias`; without a version the newest. Raises UsageError."""
+        ...
+
+    def prompts(self) -> list[PromptVersion]:
+        """All versions, by name and version."""
+        ...
+
+    def close(self) -> None:
+        """Drain the writer and close. May be called twice."""
+        ...
