@@ -90,7 +90,7 @@ class Ticket:
     @property
     def held(self) -> Amount:
         """What this ticket keeps out of reach of those behind it, once its first attempt is granted."""
-        return self.worst.times(min(1,self._left))
+        return self.worst.times(self._left)
 
     def decide(self, refusal: str | None) -> None:
         """The purse's word: granted where `refusal` is None, else the cap that is spent."""

@@ -6,9 +6,11 @@ fences and examples under headings. Of a quoted row, `expected` and `answer` are
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from promptprop.adapters.models.offline.meaning import reader_of
@@ -46,7 +48,8 @@ class Quoted:
         if self.expected is None or self.answer is None:
             return False
         if isinstance(self.expected, dict):
-            return bool(parsed_object(self.answer) != self.expected)
+            bare = self.answer.lstrip().startswith("{")  # an object inside of prose fails a strict metric
+            return not bare or bool(parsed_object(self.answer) != self.expected)
         return self.answer.strip() not in _listed(self.expected)
 
 
@@ -150,7 +153,17 @@ def _decoded(text: str, start: int) -> Json:
     try:
         return json.JSONDecoder(strict=False).raw_decode(text, start)[0]
     except (ValueError, RecursionError):
+        return _literal(text[start : start + 2000])
+
+
+def _literal(text: str) -> Json:
+    """The dictionary at the beginning of a text that shows it as Python does; None where there is none."""
+    if not re.match(r"\{\s*'", text):
         return None
+    for match in list(re.finditer(r"\}", text))[:4]:
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return ast.literal_eval(text[: match.end()])
+    return None
 
 
 def _shows_wrong(world: World, item: Quoted, rule: str) -> bool:

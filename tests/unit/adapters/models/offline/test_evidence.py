@@ -39,10 +39,29 @@ def test_wrong_fields_of_an_extraction_are_read_in_every_form(receipts, failure_
 
 
 def test_a_chatty_extraction_is_seen(receipts, failure_text, seed_prompt):
-    row = receipts.rows["r4"]
-    text = failure_text(receipts, seed_prompt, {"r4": f"Here is what I found: {json.dumps(row.expected)}"})
-    failures = read_evidence(receipts, text).failures()
-    assert [chatty(receipts, item) for item in failures if item.row.id == "r4"] in ([True], [])
+    row = receipts.rows["r2"]
+    answer = json.dumps({**row.expected, "amount": 100})
+    for said, chats in ((f"Here is what I found: {answer}", True), (answer, False)):
+        failures = read_evidence(receipts, failure_text(receipts, seed_prompt, {"r2": said})).failures()
+        assert [chatty(receipts, item) for item in failures] == [chats]
+        assert list(causes(receipts, failures)) == ["gross"]
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        "fields: amount: expected 119, got 100",
+        "The answer should be {'vendor': 'Hill & Sons', 'amount': 119, 'due': '2025-06-01'}",
+        'expected {"vendor": "Hill & Sons", "amount": 119, "due": "2025-06-01"}, got another object',
+    ],
+)
+def test_expected_fields_are_read_from_feedback_in_several_wordings(receipts, seed_prompt, feedback):
+    answer = json.dumps({**receipts.rows["r2"].expected, "amount": 100})
+    text = (
+        f"```\n{seed_prompt}\n```\n\n# Example 1\n## Inputs\n{receipts.rows['r2'].inputs['text']}\n\n"
+        f"## Generated Outputs\n{answer}\n\n## Feedback\n{feedback}\n"
+    )
+    assert list(causes(receipts, read_evidence(receipts, text).failures())) == ["gross"]
 
 
 def test_a_wrong_label_teaches_nothing(desks, critic_text, seed_prompt):

@@ -10,7 +10,8 @@ from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.adapters.models.offline.roles import answer_role
 from promptprop.adapters.models.offline.task import answer_task, true_score
 from promptprop.adapters.models.offline.world import Powers
-from promptprop.domain.models import Message
+from promptprop.domain.models import Message, Prompt
+from promptprop.roles.registry import load_roles
 
 FRAUD_FIX = {"step": "main", "cause": "c", "fix": "Unrecognised charges are for security."}
 OUTAGE_FIX = {"step": "main", "cause": "c", "fix": "When a whole group is locked out, send it to technical."}
@@ -294,3 +295,34 @@ def test_a_naive_loop_of_critic_and_rewriter_improves_the_true_score(desks, crit
         gains.append(true_score(world, prompt) - true_score(world, seed_prompt))
     assert min(gains) > 0
     assert sum(gains) / len(gains) > 0.25
+
+
+def test_the_shipped_roles_understand_the_simulated_replies(sure_desks, seed_prompt):
+    roles = load_roles({})
+    shown = {
+        "n": 1,
+        "id": "f1",
+        "inputs": dict(sure_desks.rows["f1"].inputs),
+        "expected": "security",
+        "answer": "billing",
+    }
+    inputs = {"task": "Route it.", "prompts": {"main": seed_prompt}, "failures": [shown], "successes": []}
+    replies = [answer_role(sure_desks, "critic", "", roles["critic"].messages(inputs), n) for n in range(10)]
+    critiques = [roles["critic"].parse(reply, inputs)[0] for reply in replies]
+    known = [c for c in critiques if reader_of(sure_desks).stated(c.fix).rules == {"fraud"}]
+    assert known
+    assert known[0].examples == ("f1",)
+    inputs = {
+        "task": "Route it.",
+        "prompts": {"main": Prompt.of(seed_prompt)},
+        "critiques": [{"step": "main", "cause": known[0].cause, "fix": known[0].fix}],
+        "failures": [shown],
+        "tried": [],
+        "kind": "cause",
+        "longest": 4000,
+    }
+    rewrite = roles["rewriter"].parse(
+        answer_role(sure_desks, "rewriter", "", roles["rewriter"].messages(inputs), 0), inputs
+    )
+    assert reader_of(sure_desks).stated(rewrite.prompts["main"].text).rules == {"fraud"}
+    assert rewrite.hypothesis.startswith("Adds: ")

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import openai_server as server_module
+import pytest
+from openai_server import Answer, OpenAIServer
+
+from promptprop.adapters.models.litellm_client import SETTINGS, LiteLLMClient, load
+from promptprop.domain.budget import Price
+from promptprop.domain.models import Message, ModelRequest, Usage
+
+
+def ask(text: str = "hello", **parameters: object) -> ModelRequest:
+    return ModelRequest("task", "m", (Message("user", text),), parameters)
+
+
+async def test_the_cost_is_the_vendors_own_in_picousd(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k")
+    reply = await client.complete(ask(), 20)
+    await client.close()
+    price = client.price()
+    assert price == Price(150_000, 600_000)
+    assert reply.picousd == price.of(reply.usage.prompt_tokens, reply.usage.completion_tokens)
+
+
+async def test_a_configured_price_replaces_the_vendors(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k", price=Price(1, 2))
+    reply = await client.complete(ask(), 20)
+    await client.close()
+    assert reply.picousd == reply.usage.prompt_tokens + 2 * reply.usage.completion_tokens
+    assert client.price() == Price(1, 2)
+
+
+async def test_an_unknown_model_has_no_price(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/my-own-model", openai_server.url, "k")
+    reply = await client.complete(ask(), 20)
+    await client.close()
+    assert reply.picousd is None
+    assert client.price() is None
+
+
+async def test_the_parameters_of_the_configuration_give_way_to_those_of_a_request(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k", params={"temperature": 0.1, "top_p": 0.5})
+    await client.complete(ask(temperature=0.9), 20)
+    await client.close()
+    assert (openai_server.payloads[0]["temperature"], openai_server.payloads[0]["top_p"]) == (0.9, 0.5)
+
+
+async def test_a_server_on_this_machine_needs_no_key(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    client = LiteLLMClient("openai/local", openai_server.url)
+    assert (await client.complete(ask(), 20)).text == "hello"
+    await client.close()
+
+
+async def test_an_answer_without_usage_counts_at_its_bound(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "count_tokens", lambda _: -4)  # with the four of each message: nothing at all
+    openai_server.answers = lambda _: Answer("fine", reasoning_tokens=4)
+    client = LiteLLMClient("openai/local", openai_server.url)
+    reply = await client.complete(ask("abc"), 20)
+    await client.close()
+    assert reply.usage == Usage(3 + 16, 4)
+
+
+async def test_a_client_can_be_used_again_on_another_loop(openai_server: OpenAIServer) -> None:
+    async def once() -> str:
+        client = LiteLLMClient("openai/local", openai_server.url)
+        reply = await client.complete(ask(), 20)
+        await client.close()
+        return reply.text
+
+    for _ in range(2):
+        assert await asyncio.to_thread(asyncio.run, once()) == "hello"
+
+
+async def test_no_task_of_the_library_outlives_the_last_client(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/local", openai_server.url)
+    await client.complete(ask(), 20)
+    await client.close()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_the_library_is_loaded_without_callbacks_downloads_or_a_log_of_its_own() -> None:
+    litellm = load()
+    assert all(os.environ[name] == value for name, value in SETTINGS.items())
+    assert litellm.drop_params
+    assert [litellm.callbacks, litellm.success_callback, litellm.failure_callback] == [[], [], []]
+    handlers = [handler for name in ("LiteLLM", "LiteLLM Router") for handler in logging.getLogger(name).handlers]
+    assert all(isinstance(handler, logging.NullHandler) for handler in handlers)
+
+
+def test_naming_a_missing_key_does_not_load_the_library() -> None:
+    code = (
+        "import sys; from promptprop.adapters.models import keys, ledger, litellm_client; "
+        "keys.missing_key('gpt-5', None, {}); print([m for m in ('litellm', 'httpx', 'openai') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_loopback_server_runs_on_its_own() -> None:
+    script = Path(server_module.__file__)
+    command = [sys.executable, str(script), "--port", "0", "--answers", "constant"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            base = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            faults = json.dumps({"schedule": {"2": {"kind": "nul"}}}).encode()
+            urllib.request.urlopen(f"{base}/faults", data=faults, timeout=10).close()
+            body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
+            answers = []
+            for _ in range(2):
+                with urllib.request.urlopen(f"{base}/v1/chat/completions", data=body, timeout=10) as response:
+                    answers.append(json.load(response)["choices"][0]["message"]["content"])
+            with urllib.request.urlopen(f"{base}/stats", timeout=10) as response:
+                stats = json.load(response)
+        finally:
+            server.terminate()
+    assert answers == ["ok", "a\x00b"]
+    assert (stats["requests"], stats["faults"], list(stats["bodies"].values())) == (2, {"nul": 1}, [2])
