@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from promptprop.bootstrap.configuration import SystemClock
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import open_endpoints, require_priced
+from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
 from promptprop.ports import Brief, Optimizer, RunRow
 
@@ -89,7 +90,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
 
 
 def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
-    """The activity's driver with its brief: rows split, confirm rows cut from select. Raises DataError."""
+    """The activity's driver with its brief: rows split, confirm rows cut from select. Raises DataError, UsageError."""
     from promptprop.domain.sampling import cut, split_rows
     from promptprop.optimizers.registry import build_optimizer
     from promptprop.services.evaluate import Scoring
@@ -109,6 +110,8 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
         chosen = str(options.get("split", "all"))
         parts = {"train": empty, "test": empty, "confirm": empty, "select": tuple(rows)}
         if chosen != "all":
+            if chosen not in ratios:
+                raise UsageError(f"there is no split {chosen!r}", remedy=f"one of: all, {', '.join(ratios)}")
             parts = {**parts, "select": split_rows(rows, ratios, split.seed)[chosen]}  # type: ignore[index,arg-type]
         optimizer = Scoring(chosen, int(options.get("repeats", 1)))
     else:

@@ -15,13 +15,6 @@ def build_run_scorer(config: RunConfig, folder: Path) -> Scorer:
     from promptprop.metrics.scoring import MetricSpec, build_scorer
 
     specs = [
-        MetricSpec(
-            metric.id,
-            metric.type,
-            metric.weight if "weight" in metric.model_fields_set or not metric.gate else None,
-            metric.gate,
-            metric.options,
-        )
-        for metric in config.metrics
+        MetricSpec(metric.id, metric.type, metric.weight, metric.gate, metric.options) for metric in config.metrics
     ]
     return build_scorer(specs, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,12 @@ async def open_endpoints(
     endpoints: dict[str, Endpoint] = {}
     specs: dict[str, EndpointSpec] = {}
     for alias, model in models.items():
-        client = await open_client(config, model, environment, f"models.{alias}")
+        try:
+            client = await open_client(config, model, environment, f"models.{alias}")
+        except BaseException:
+            for opened in endpoints.values():
+                await opened.client.close()
+            raise
         price = _configured_price(model) or client.price()
         role: RoleName = "task" if alias.startswith("step.") else alias  # type: ignore[assignment]  # the others are roles
         most = max_tokens_of(role, model)
@@ -76,15 +82,18 @@ async def open_client(config: RunConfig, model: ModelConfig, environment: Mappin
         from promptprop.adapters.models.offline.worldfile import load_world
 
         return OfflineClient(load_world(world_file(config, model)), model.model.partition("/")[2])
+    from promptprop.adapters.models.keys import find_key
     from promptprop.adapters.models.litellm_client import LiteLLMClient
 
     resolved = resolve_model(model, environment, key)
-    if resolved.api_key:
-        register_secret(resolved.api_key)
+    # the process's environment over `.env`: LiteLLM itself would only see the former
+    api_key = resolved.api_key or find_key(resolved.model, resolved.api_base, environment)
+    if api_key:
+        register_secret(api_key)
     client = LiteLLMClient(
         resolved.model,
         api_base=resolved.api_base,
-        api_key=resolved.api_key,
+        api_key=api_key,
         params=resolved.params,
         price=_configured_price(model),
     )
@@ -149,5 +158,6 @@ def _configured_price(model: ModelConfig) -> Price | None:
     if model.price is None:
         return None
     per_million = (model.price.prompt_usd_per_million, model.price.completion_usd_per_million)
-    prompt, completion = (int(usd * PICO / 10**6) for usd in per_million)
+    # a fraction of 10⁻¹² USD is rounded up: a money budget must hold
+    prompt, completion = (math.ceil(usd * (PICO // 10**6)) for usd in per_million)
     return Price(prompt, completion)

@@ -96,7 +96,8 @@ def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candida
             used = prompt_variables(prompt)
             for name in sorted(used - known):
                 near = closest(name, known)
-                remedy = near or f"list the column under data.inputs; known are: {', '.join(sorted(known))}"
+                listed = f"list the column under data.inputs; known are: {', '.join(sorted(known))}"
+                remedy = f"did you mean {{{{ {near} }}}}? Else {listed}" if near else listed
                 problems.append(Problem(f"the prompt uses {{{{ {name} }}}}, which no column supplies", remedy=remedy))
             if not used and not prompt.literal and step is program.steps[0]:
                 example = "{{ " + min(columns) + " }}"
@@ -105,7 +106,7 @@ def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candida
                 )
             known.add(step.output)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def require_rewriter(config: RunConfig) -> None:
@@ -135,7 +136,7 @@ async def create_run(store: SqlStore, prepared: Prepared, activity: str, options
 def check_same(run: RunRow, prepared: Prepared) -> None:
     """A resumed run must be what it was. Raises SnapshotMismatch naming the first difference."""
     before, after = _compared(run.snapshot), _compared(prepared.snapshot)
-    differences = [key for key in after if before.get(key) != after[key]]
+    differences = [key for key in {**after, **before} if before.get(key) != after.get(key)]
     if run.dataset_id != prepared.dataset_id:
         differences.append("the dataset's contents")
     if differences:
@@ -157,15 +158,16 @@ def _compared(snapshot: Mapping[str, Json]) -> dict[str, Json]:
         if not (key.startswith(("models.", "steps.")) and key.rpartition(".")[2] in FREE_MODEL_KEYS)
     }
     others = ("engine", "program", "seeds", "roles", "scorer", "worlds")
-    return {**kept, **{name: snapshot[name] for name in others}}
+    return {**kept, **{name: snapshot.get(name) for name in others}}
 
 
 def _templates(config: RunConfig) -> dict[str, str]:
     """The template of every role: its own file where one is configured, else the shipped one."""
+    from promptprop.adapters.files.yaml_strict import read_text
     from promptprop.roles.registry import ROLES, shipped_template
 
     templates = {}
     for name in ROLES:
         override = getattr(config.roles, name, None)
-        templates[name] = Path(override.template).read_text("utf-8") if override else shipped_template(name)
+        templates[name] = read_text(Path(override.template)) if override else shipped_template(name)
     return templates

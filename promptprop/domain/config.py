@@ -226,7 +226,9 @@ class MetricConfig(ConfigModel):
 
     type: Name = Field(description="What is measured.")
     id: Name = Field("", description="How reports call it; the type unless given.")
-    weight: Annotated[Number, Field(gt=0)] = Field(1.0, description="Weight in the mean score.")
+    weight: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="Weight in the mean score; 1 unless given, 0 for a gate."
+    )
     gate: Flag = Field(False, description="A row that fails this metric scores 0 in all.")
 
     @model_validator(mode="before")

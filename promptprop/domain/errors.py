@@ -341,5 +341,5 @@ def raise_failure(failure: Failure) -> NoReturn:
 def _by_code(base: type[ModelError]) -> dict[str, type[ModelError]]:
     found = {base.code: base}
     for child in base.__subclasses__():
-        found.update(_by_code(child))
+        found = {**_by_code(child), **found}  # an adapter's own subclass shares the code of its base
     return found

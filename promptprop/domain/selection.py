@@ -101,17 +101,22 @@ def _part(group: list[FailedRow], largest: int, rarity: Mapping[str, float]) -> 
     """Grow each part around the row that shares most rare words with the rest."""
     words = {row.example_id: _words(row) for row in group}
 
+    # fsum: sets are walked in an order of their own in each process, and a resumed run must cluster as before
     def shared(one: FailedRow, other: FailedRow) -> float:
-        return sum(rarity.get(word, 0.0) for word in words[one.example_id] & words[other.example_id])
+        return math.fsum(rarity.get(word, 0.0) for word in words[one.example_id] & words[other.example_id])
+
+    def central(row: FailedRow, times: Mapping[str, int]) -> float:
+        return math.fsum(rarity.get(word, 0.0) * (times[word] - 1) for word in words[row.example_id])
 
     left = sorted(group, key=lambda row: row.example_id)
     parts = []
     while len(left) > largest:
-        centre = max(left, key=lambda row: sum(shared(row, other) for other in left if other is not row))
+        times = Counter(word for row in left for word in words[row.example_id])
+        centre = max(left, key=lambda row: central(row, times))
         nearest = sorted(left, key=lambda row: (row is not centre, -shared(centre, row), row.example_id))
-        part = nearest[:largest]
-        parts.append(part)
-        left = [row for row in left if row not in part]
+        parts.append(nearest[:largest])
+        taken = {row.example_id for row in nearest[:largest]}
+        left = [row for row in left if row.example_id not in taken]
     return [*parts, left] if left else parts
 
 

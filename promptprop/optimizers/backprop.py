@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from promptprop.domain.errors import BudgetSpent
 from promptprop.domain.events import Event, SearchEnded
-from promptprop.optimizers.finish import finish, finish_size, longest_allowed
+from promptprop.optimizers.finish import finish, finish_size
 from promptprop.optimizers.search import BackpropOptions, Search
 from promptprop.ports import Brief, Shape, Workbench
 
@@ -24,7 +24,6 @@ class Backprop:
     async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """Search, then FINISH. Raises BudgetSpent where FINISH cannot be paid, UnusableReplies, TooManyErrors."""
         search = Search(brief, workbench, self.options)
-        workbench.hold(finish_size(brief, self.options.shortlist), search.longest)
         try:
             await search.set_up()
             for event in search.told():
@@ -62,5 +61,5 @@ class Backprop:
             role_calls=2 * options.children,
             finish=finish_size(brief, options.shortlist),
             rounds=options.rounds,
-            longest=longest_allowed(options.longest, brief),
+            longest=max(seed.length for seed in brief.seeds),
         )

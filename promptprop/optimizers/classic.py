@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -13,6 +13,7 @@ from promptprop.domain.events import (
     CandidateProposed,
     CandidateRaced,
     CritiquesWritten,
+    Estimate,
     Event,
     ProposalDropped,
     RoundEnded,
@@ -22,10 +23,9 @@ from promptprop.domain.events import (
 from promptprop.domain.models import Ask, Candidate, Critique, Hypothesis, Proposal
 from promptprop.domain.sampling import stream
 from promptprop.domain.selection import FailedRow
-from promptprop.domain.statistics import mean_interval, paired_difference
-from promptprop.optimizers.evidence import critic_asks, failed_rows, shown
-from promptprop.optimizers.finish import finish, finish_size, longest_allowed, scored
-from promptprop.optimizers.scores import Scores
+from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows, shown
+from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, scored
+from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Shape, Workbench
 from promptprop.roles.rewriter import Rewrite
 
@@ -49,84 +49,128 @@ class Classic:
     def __init__(self, options: ClassicOptions) -> None:
         """Take the options."""
         self.options = options
-        self._facts: list[Event] = []
 
     async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """Rewrite until the iterations or the budget end; then FINISH with the best on select."""
-        seed = brief.seeds[0]
-        scores = Scores()
-        tried = [seed]
-        longest = longest_allowed(self.options.longest, brief)
-        workbench.hold(finish_size(brief, 1), longest)
-        await workbench.keep(Proposal(seed))
-        yield CandidateProposed(0, seed.id, (), seed.hypothesis.kind, seed.hypothesis.text, seed.length)
-        reason, iteration = "rounds", 0
+        chain = _Chain(brief, workbench, self.options)
+        hold_finish(workbench, brief, 1, ())
+        for seed in chain.tried:
+            await workbench.keep(Proposal(seed))
+            yield _proposed(0, seed)
+        iteration = 0
         try:
-            await scores.fill(workbench, [seed], [*brief.train, *brief.select])
-            yield scored(scores, seed, brief.select, "select", 0)
-            for iteration in range(1, self.options.iterations + 1):
-                yield RoundStarted(iteration, tried[-1].id, "the newest prompt")
-                child, told = await self._rewrite(brief, workbench, scores, tried[-1], iteration, longest)
+            await chain.score(chain.tried)
+            chain.parent = chain.best
+            for seed in chain.tried:
+                yield scored(chain.scores, seed, brief.select, "select", 0)
+            reason = chain.reason_to_stop()
+            while not reason and iteration < self.options.iterations:
+                iteration += 1
+                yield RoundStarted(iteration, chain.parent.id, "the newest prompt")
+                reason, told = await chain.rewrite(iteration)
                 for event in told:
                     yield event
-                if child is None or child.id in {candidate.id for candidate in tried}:
-                    reason = "no usable rewrite" if child is None else "the rewrite repeats a known prompt"
+                if reason:
                     break
-                await workbench.keep(Proposal(child))
-                yield CandidateProposed(
-                    iteration, child.id, child.parents, child.hypothesis.kind, child.hypothesis.text, child.length
-                )
-                await scores.fill(workbench, [child], [*brief.train, *brief.select])
-                best = _best(brief, scores, tried)
-                before, after, _ = scores.pairs(best.id, child.id, brief.select)
-                delta = paired_difference(before, after)
-                better = delta.mean > 0
-                yield CandidateRaced(iteration, child.id, best.id, delta, "promoted" if better else "undecided")
-                tried.append(child)
-                best = _best(brief, scores, tried)
-                numbers = list(scores.numbers(best.id, brief.select).values())
-                yield RoundEnded(iteration, best.id, mean_interval(numbers), int(better))
+                yield await chain.race(iteration)
+                yield RoundEnded(iteration, chain.best.id, chain.mean(chain.best), int(chain.best is chain.tried[-1]))
+                reason = chain.reason_to_stop()
         except BudgetSpent as spent:
             reason = spent.cap
-        if reason == "no usable rewrite" and len(tried) == 1:
-            raise UnusableReplies(
-                "the rewriter gave no usable rewrite, not even after a repair request",
-                remedy="give models.rewriter a model that can follow the reply format, or raise its max_tokens",
-            )
-        yield SearchEnded(reason, iteration, workbench.barrier)
+        yield SearchEnded(reason or "rounds", iteration, workbench.barrier)
         workbench.hold(0, 0)
-        best = _best(brief, scores, tried)
-        async with aclosing(finish(brief, workbench, scores, [] if best is seed else [best])) as claims:
+        rivals = [] if chain.best.id == brief.seeds[0].id else [chain.best]
+        async with aclosing(finish(brief, workbench, chain.scores, rivals)) as claims:
             async for event in claims:
                 yield event
 
     def shape(self, brief: Brief) -> Shape:
         """How it will spend: every row of train and select in every iteration."""
         rows = len(brief.train) + len(brief.select)
-        return Shape(
-            rows, rows, 2, finish_size(brief, 1), self.options.iterations, longest_allowed(self.options.longest, brief)
-        )
+        longest = max(seed.length for seed in brief.seeds)
+        return Shape(rows, rows, 2, finish_size(brief, 1), self.options.iterations, longest)
 
-    async def _rewrite(
-        self, brief: Brief, bench: Workbench, scores: Scores, parent: Candidate, iteration: int, longest: int
-    ) -> tuple[Candidate | None, list[Event]]:
-        """Criticise a sample of all failures at once, then rewrite once."""
-        evidence = failed_rows(scores, bench, parent, brief.train, self.options.passing, set())
+
+class _Chain:
+    """The prompts so far, in the order tried, and their scores."""
+
+    def __init__(self, brief: Brief, bench: Workbench, options: ClassicOptions) -> None:
+        self.brief = brief
+        self.bench = bench
+        self.options = options
+        self.scores = Scores()
+        self.tried = list({seed.id: seed for seed in brief.seeds}.values())
+        self.parent = self.tried[0]
+        self.longest = longest_allowed(options.longest, brief)
+
+    @property
+    def best(self) -> Candidate:
+        """The best mean on select; the earlier one where equal."""
+        return max(self.tried, key=lambda one: self.scores.standing(one, self.brief.select).mean)
+
+    def mean(self, candidate: Candidate) -> Estimate:
+        """A candidate's mean on select."""
+        return mean_of(self.scores.numbers(candidate.id, self.brief.select).values())
+
+    async def score(self, candidates: Sequence[Candidate]) -> None:
+        """Score candidates on all train and select rows. Raises BudgetSpent, TooManyErrors."""
+        await self.scores.fill(self.bench, candidates, [*self.brief.train, *self.brief.select])
+
+    def reason_to_stop(self) -> str:
+        """Why the chain ends here, or nothing to go on."""
+        return "" if self._evidence().failures else "no failures left"
+
+    def _evidence(self) -> Evidence:
+        return failed_rows(self.scores, self.bench, self.parent, self.brief.train, self.options.passing, set())
+
+    async def rewrite(self, iteration: int) -> tuple[str, list[Event]]:
+        """Criticise a sample of all failures at once, then rewrite once: a new parent, or a reason to stop.
+
+        Raises UnusableReplies where not even the first reply can be used.
+        """
+        brief, evidence = self.brief, self._evidence()
         count = min(self.options.failures, len(evidence.failures))
         chosen = stream(brief.seed, iteration, "failures").sample(evidence.failures, count)
-        asks = critic_asks(brief, parent, [chosen], evidence.successes, iteration)
-        (answer,) = await bench.ask(asks)
+        (answer,) = await self.bench.ask(critic_asks(brief, self.parent, [chosen], evidence.successes, iteration))
         critiques = cast("tuple[Critique, ...]", answer.value or ())
         told: list[Event] = [
             CritiquesWritten(iteration, len(evidence.failures), 1, len(critiques), int(answer.value is None))
         ]
-        (reply,) = await bench.ask([_ask(brief, parent, critiques, chosen, iteration, longest)])
+        (reply,) = await self.bench.ask([_ask(brief, self.parent, critiques, chosen, iteration, self.longest)])
         if reply.value is None:
             why = reply.failure.message if reply.failure else "the reply could not be read"
-            return None, [*told, ProposalDropped(iteration, "causes", why)]
+            if iteration == 1:
+                raise UnusableReplies(
+                    f"the rewriter gave no usable rewrite, not even after a repair request: {why}",
+                    remedy="give models.rewriter a model that can follow the reply format, or raise its max_tokens",
+                )
+            return "no usable rewrite", [*told, ProposalDropped(iteration, "causes", why)]
         rewrite = cast("Rewrite", reply.value)
         hypothesis = Hypothesis("causes", rewrite.hypothesis or "all failures at once")
-        return Candidate(rewrite.prompts, parents=(parent.id,), hypothesis=hypothesis), told
+        child = Candidate(rewrite.prompts, self.parent.demos, parents=(self.parent.id,), hypothesis=hypothesis)
+        if any(child.id == candidate.id for candidate in self.tried):
+            why = "it repeats a known prompt"
+            return "the rewrite repeats a known prompt", [*told, ProposalDropped(iteration, "causes", why)]
+        await self.bench.keep(Proposal(child, critiques))
+        self.parent = child
+        return "", [*told, _proposed(iteration, child)]
+
+    async def race(self, iteration: int) -> CandidateRaced:
+        """Score the new parent and compare it with the best before it."""
+        child, best = self.parent, self.best
+        hold_finish(self.bench, self.brief, 1, (*self.tried, child))
+        await self.score([child])
+        self.tried.append(child)
+        before, after, _ = self.scores.pairs(best.id, child.id, self.brief.select)
+        delta = difference_of(before, after)
+        return CandidateRaced(iteration, child.id, best.id, delta, "promoted" if delta.mean > 0 else "undecided")
+
+
+def _proposed(iteration: int, candidate: Candidate) -> CandidateProposed:
+    hypothesis = candidate.hypothesis
+    return CandidateProposed(
+        iteration, candidate.id, candidate.parents, hypothesis.kind, hypothesis.text, candidate.length
+    )
 
 
 def _ask(
@@ -147,8 +191,3 @@ def _ask(
         "longest": longest,
     }
     return Ask("rewriter", inputs, replicate=iteration)
-
-
-def _best(brief: Brief, scores: Scores, candidates: list[Candidate]) -> Candidate:
-    """The best mean on select; the earlier one where equal."""
-    return max(candidates, key=lambda one: scores.standing(one, brief.select).mean)

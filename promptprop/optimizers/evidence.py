@@ -32,7 +32,8 @@ def failed_rows(
     evidence = Evidence(met=len(met))
     for example in bench.examples(met):
         seen = _seen(example, known[example.id])
-        (evidence.failures if 1.0 - seen.shortfall < passing else evidence.successes).append(seen)
+        failed = (known[example.id].score or 0.0) < passing
+        (evidence.failures if failed else evidence.successes).append(seen)
     return evidence
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
 from promptprop.domain.events import CandidateConfirmed, CandidateScored, Estimate, Event, Verdict, WinnerTested
 from promptprop.domain.models import Candidate, Row
 from promptprop.domain.sampling import stream
-from promptprop.domain.statistics import mean_interval, paired_difference, sign_flip_p, verdict
-from promptprop.optimizers.scores import Scores
+from promptprop.domain.statistics import sign_flip_p, verdict
+from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Workbench
 
 
@@ -22,23 +22,30 @@ def longest_allowed(option: int, brief: Brief) -> int:
     return max([option, *(3 * seed.length for seed in brief.seeds)])
 
 
+def hold_finish(bench: Workbench, brief: Brief, shortlist: int, candidates: Iterable[Candidate]) -> None:
+    """Hold back what FINISH can cost if it has to pay the longest of these candidates, or of the seeds.
+
+    Called before a new candidate is first evaluated: what then fits the budget leaves room to finish with it.
+    """
+    longest = max(candidate.length for candidate in (*brief.seeds, *candidates))
+    bench.hold(finish_size(brief, shortlist), longest)
+
+
 async def finish(
     brief: Brief, bench: Workbench, scores: Scores, shortlist: Sequence[Candidate]
 ) -> AsyncGenerator[Event, None]:
     """Choose among the shortlist on the confirm rows, then open the test for seed and winner.
 
-    Raises BudgetSpent where the budget cannot pay it; the test then stays sealed.
+    Without confirm rows what is known of select decides. Raises BudgetSpent where the budget cannot pay it; the test
+    then stays sealed.
     """
     seed = brief.seeds[0]
-    winner = seed
-    if shortlist and brief.confirm:
+    if shortlist:
         await scores.fill(bench, [seed, *shortlist], brief.confirm)
-        deltas = {candidate.id: _delta(scores, seed, candidate, brief.confirm) for candidate in shortlist}
-        winner = _chosen(scores, brief, seed, shortlist, deltas)
-        for candidate in shortlist:
-            yield CandidateConfirmed(candidate.id, deltas[candidate.id], candidate is winner)
-    elif shortlist:
-        winner = shortlist[0]
+    deltas = {one.id: _delta(scores, seed, one, brief.confirm or brief.select) for one in shortlist}
+    winner = _chosen(scores, brief, seed, shortlist, deltas)
+    for candidate in shortlist if brief.confirm else ():
+        yield CandidateConfirmed(candidate.id, deltas[candidate.id], candidate is winner)
     finalists = [seed] if winner is seed else [seed, winner]
     for finalist in finalists:
         yield scored(scores, finalist, brief.select, "select", 0)
@@ -53,15 +60,15 @@ def scored(scores: Scores, candidate: Candidate, rows: Sequence[Row], split: str
         round=round_,
         candidate_id=candidate.id,
         split=split,
-        score=mean_interval(list(numbers.values())),
-        missing=0,
+        score=mean_of(numbers.values()),
+        missing=scores.missing(candidate.id, rows),
         metrics=scores.metric_means(candidate.id, rows),
     )
 
 
 def _delta(scores: Scores, seed: Candidate, candidate: Candidate, rows: Sequence[Row]) -> Estimate:
     before, after, shared = scores.pairs(seed.id, candidate.id, rows)
-    return paired_difference(before, after, clusters=[row.cluster for row in shared])
+    return difference_of(before, after, [row.cluster for row in shared])
 
 
 def _chosen(
@@ -73,9 +80,10 @@ def _chosen(
 ) -> Candidate:
     """The best of the shortlist by rows that the search never saw; select breaks ties, then the shorter prompt.
 
-    A candidate that is below the seed on the confirm rows is not chosen; with none left the seed stays.
+    A candidate that is below the seed on these rows, or has no score on any, is not chosen; with none left the seed
+    stays.
     """
-    standing = [candidate for candidate in shortlist if deltas[candidate.id].mean >= 0 and candidate.id != seed.id]
+    standing = [candidate for candidate in shortlist if deltas[candidate.id].mean >= 0 and deltas[candidate.id].n]
     if not standing:
         return seed
     return max(
@@ -91,15 +99,15 @@ def _chosen(
 def _tested(brief: Brief, scores: Scores, seed: Candidate, winner: Candidate) -> WinnerTested:
     before, after, shared = scores.pairs(seed.id, winner.id, brief.test)
     clusters = [row.cluster for row in shared]
-    delta = paired_difference(before, after, clusters=clusters)
+    delta = difference_of(before, after, clusters)
     differences = [late - early for early, late in zip(before, after, strict=True)]
     p_value = sign_flip_p(differences, clusters=clusters, rng=stream(brief.seed, "test"))
     outcome: Verdict = verdict(delta, p_value, unchanged=winner.id == seed.id)
     return WinnerTested(
         seed_id=seed.id,
         winner_id=winner.id,
-        seed=mean_interval(before),
-        winner=mean_interval(after),
+        seed=mean_of(before),
+        winner=mean_of(after),
         delta=delta,
         p_value=p_value,
         verdict=outcome,

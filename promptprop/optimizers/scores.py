@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
+from promptprop.domain.events import Estimate
 from promptprop.domain.models import Candidate, Cell, Evaluation, Row
 from promptprop.domain.selection import Standing, standing_of
+from promptprop.domain.statistics import mean_interval, paired_difference
 from promptprop.ports import Workbench
+
+
+def mean_of(scores: Collection[float]) -> Estimate:
+    """The mean with its interval; where no row has a score nothing is known: [0, 1] over 0 rows."""
+    return mean_interval(list(scores)) if scores else Estimate(0.0, 0.0, 1.0, 0)
+
+
+def difference_of(
+    before: Sequence[float], after: Sequence[float], clusters: Sequence[Hashable] | None = None
+) -> Estimate:
+    """The paired difference; where no row has both scores nothing is known: [-1, 1] over 0 rows."""
+    return paired_difference(before, after, clusters) if before else Estimate(0.0, -1.0, 1.0, 0)
 
 
 class Scores:
@@ -39,6 +53,16 @@ class Scores:
         """The evaluations of a candidate on those of the rows that it has met and that have a score."""
         known = self._cells.get(candidate_id, {})
         return {row.id: known[row.id] for row in rows if row.id in known and not known[row.id].missing}
+
+    def unmet(self, candidate_id: str, rows: Iterable[Row]) -> list[Row]:
+        """Those of the rows that this candidate was never asked on; rows that stay missing are not among them."""
+        known = self._cells.get(candidate_id, {})
+        return [row for row in rows if row.id not in known]
+
+    def missing(self, candidate_id: str, rows: Iterable[Row]) -> int:
+        """On how many of the rows this candidate was asked and has no score."""
+        known = self._cells.get(candidate_id, {})
+        return sum(1 for row in rows if row.id in known and known[row.id].missing)
 
     def numbers(self, candidate_id: str, rows: Iterable[Row]) -> dict[str, float]:
         """The scores of a candidate on those of the rows that it has met, by row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from promptprop.domain import events as facts
 from promptprop.domain.errors import UnusableReplies
 from promptprop.domain.events import Event
-from promptprop.domain.models import Candidate, Cell, Critique, Hypothesis, Json, Proposal, Row
+from promptprop.domain.models import Candidate, Cell, Critique, Evaluation, Hypothesis, Json, Proposal, Row
 from promptprop.domain.sampling import blocks, spread, stream
 from promptprop.domain.selection import (
     FailedRow,
@@ -18,14 +19,15 @@ from promptprop.domain.selection import (
     cluster_failures,
     race_outcome,
 )
-from promptprop.domain.statistics import mean_interval, paired_difference
+from promptprop.domain.statistics import noise
 from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows, rows_to_screen
-from promptprop.optimizers.finish import longest_allowed
+from promptprop.optimizers.finish import hold_finish, longest_allowed
 from promptprop.optimizers.propose import Child, plan_children, read_children, rewriter_asks
-from promptprop.optimizers.scores import Scores
+from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Workbench
 
 FRUITLESS = 3  # rounds in a row without one usable rewrite, after which the rewriter is called unusable
+SAME = 1e-9  # scores that differ by less are equal
 SUSPECT_AFTER = 3  # times a row was quoted to the critic and still failed with every candidate
 
 
@@ -94,6 +96,10 @@ class Search:
         """The first seed: what every claim is measured against."""
         return self.brief.seeds[0]
 
+    def _hold(self) -> None:
+        known = (*self.archive.values(), *(child.candidate for child in self.now.children))
+        hold_finish(self.bench, self.brief, self.options.shortlist, known)
+
     def tell(self, event: Event) -> None:
         """Note a fact; the optimizer yields it when the step is over."""
         self._facts.append(event)
@@ -105,31 +111,38 @@ class Search:
 
     async def set_up(self) -> None:
         """Keep the seeds, and measure headroom: the first seed twice on a sample of select."""
+        self._hold()
         for candidate in self.brief.seeds:
-            await self._keep(Proposal(candidate), round_=0)
-            self.archive[candidate.id] = candidate
+            if candidate.id not in self.archive:
+                await self._keep(Proposal(candidate), round_=0)
+                self.archive[candidate.id] = candidate
         count = min(self.options.headroom_rows, len(self.brief.select))
         sample = spread(self.brief.select, count, stream(self.brief.seed, "headroom"))
         first = [Cell(self.seed, row.id) for row in sample]
         again = [Cell(self.seed, row.id, replicate=1) for row in sample]
         evaluations = await self.bench.evaluate([*first, *again])
+        self.scores.take(evaluations[: len(sample)])
+        self._measure(evaluations[: len(sample)], evaluations[len(sample) :])
+        await self.scores.fill(self.bench, self.brief.seeds[1:], sample)
+
+    def _measure(self, first: Sequence[Evaluation], again: Sequence[Evaluation]) -> None:
+        """Headroom from two answers a row; rows without both scores are left out."""
         pairs = [
             (one.score, two.score)
-            for one, two in zip(evaluations[: len(sample)], evaluations[len(sample) :], strict=True)
+            for one, two in zip(first, again, strict=True)
             if one.score is not None and two.score is not None
         ]
-        self.scores.take(evaluations[: len(sample)])
-        await self.scores.fill(self.bench, self.brief.seeds[1:], sample)
         failing = sum(1 for one, two in pairs if min(one, two) < self.options.passing)
-        silent = bool(evaluations) and not any(evaluation.output.strip() for evaluation in evaluations)
+        silent = not any(evaluation.output.strip() for evaluation in (*first, *again))
         finding: Literal["room", "perfect", "hopeless"] = (
             "hopeless" if silent or not pairs else "room" if failing else "perfect"
         )
+        before, after = [one for one, _ in pairs], [two for _, two in pairs]
         self.tell(
             facts.HeadroomMeasured(
-                score=mean_interval([one for one, _ in pairs]),
-                noise=(sum((one - two) ** 2 for one, two in pairs) / len(pairs) / 2) ** 0.5 if pairs else 0.0,
-                flipped=sum(1 for one, two in pairs if abs(one - two) > 1e-9),
+                score=mean_of(before),
+                noise=noise(before, after),
+                flipped=sum(1 for one, two in pairs if abs(one - two) > SAME),
                 failing=failing,
                 finding=finding,
             )
@@ -141,8 +154,10 @@ class Search:
         if self.ended:
             return self.ended
         if self.fruitless >= FRUITLESS:
+            if len(self.known) > len({seed.id for seed in self.brief.seeds}):
+                return "unusable replies"  # what was found before is worth its confirmation
             raise UnusableReplies(
-                f"no usable rewrite in {FRUITLESS} rounds; the last reply was refused because: {self.last_problem}",
+                f"no readable rewrite in {FRUITLESS} rounds; the last reply was refused because: {self.last_problem}",
                 remedy="give models.rewriter a model that can follow the reply format, or raise its max_tokens",
             )
         if self.round >= self.options.rounds:
@@ -165,12 +180,10 @@ class Search:
         parent = self.now.parent
         while True:
             evidence = failed_rows(self.scores, self.bench, parent, order, self.options.passing, self.suspects)
-            fresh = [row for row in order if row.id not in self.scores.of(parent.id, order)][:24]
-            if len(evidence.failures) >= self.options.evidence_rows or not fresh or evidence.met >= len(order):
+            fresh = self.scores.unmet(parent.id, order)[:24]
+            if len(evidence.failures) >= self.options.evidence_rows or not fresh:
                 break
             await self.scores.fill(self.bench, [parent], fresh)
-            if not set(self.scores.of(parent.id, fresh)):
-                break
         self.now.evidence = evidence
         self._suspect(evidence)
         if not evidence.failures:
@@ -225,11 +238,13 @@ class Search:
         children, refused = read_children(self.now.parent, plans, answers, self.known, train)
         for kind, reason in refused:
             self.last_problem = reason
+            self._count_kind(kind, promoted=False)
             self.tell(facts.ProposalDropped(self.round, kind, reason))
         for child in children:
             await self._keep(Proposal(child.candidate, child.plan.critiques), self.round)
         self.now.children = children
-        self.fruitless = 0 if children else self.fruitless + 1
+        readable = any(answer.value is not None for answer in answers)
+        self.fruitless = 0 if readable else self.fruitless + 1
 
     async def _keep(self, proposal: Proposal, round_: int) -> None:
         candidate = proposal.candidate
@@ -251,6 +266,7 @@ class Search:
         cells = [Cell(child.candidate, row.id) for child, rows in chosen for row in rows]
         if not cells:
             return
+        self._hold()
         for child, rows in chosen:
             child.screened_on = rows
         await self.scores.fill_cells(self.bench, cells)
@@ -261,7 +277,7 @@ class Search:
             shorter = child.candidate.length < self.now.parent.length * 0.9
             if child.gain > 1e-9 or (shorter and child.gain > -1e-9):
                 ranked.append(child)
-            child.delta = paired_difference(before, after)
+            child.delta = difference_of(before, after)
         ranked.sort(key=lambda child: (-child.gain, child.candidate.length, child.candidate.id))
         self.now.survivors = ranked[: self.options.survivors]
         for child, _ in chosen:
@@ -291,7 +307,7 @@ class Search:
                 if outcome is None:
                     continue
                 running.remove(child)
-                child.delta, child.outcome = paired_difference(before, after), outcome
+                child.delta, child.outcome = difference_of(before, after), outcome
                 if outcome != "dropped":
                     self.archive[child.candidate.id] = child.candidate
                 if outcome == "promoted":
@@ -301,9 +317,8 @@ class Search:
     async def learn(self) -> None:
         """7 learn: memory of what was tried with its effect, odds of each kind, and whether the search still moves."""
         for child in self.now.children:
-            promoted, tried = self.odds.get(child.plan.kind, (0, 0))
             won = child in self.now.promoted
-            self.odds[child.plan.kind] = (promoted + won, tried + 1)
+            self._count_kind(child.plan.kind, promoted=won)
             self.tried.append(
                 {
                     "kind": child.plan.kind,
@@ -315,8 +330,12 @@ class Search:
             )
         self.idle = 0 if self.now.promoted else self.idle + 1
         best = self._best()
-        numbers = list(self.scores.numbers(best.id, self.brief.select).values())
-        self.tell(facts.RoundEnded(self.round, best.id, mean_interval(numbers), len(self.now.promoted)))
+        numbers = self.scores.numbers(best.id, self.brief.select)
+        self.tell(facts.RoundEnded(self.round, best.id, mean_of(numbers.values()), len(self.now.promoted)))
+
+    def _count_kind(self, kind: str, *, promoted: bool) -> None:
+        won, tried = self.odds.get(kind, (0, 0))
+        self.odds[kind] = (won + promoted, tried + 1)
 
     def _best(self) -> Candidate:
         standings = [self.scores.standing(candidate, self.brief.select) for candidate in self.archive.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from promptprop.domain.models import Critique, Json, Message
+from promptprop.domain.models import Critique, Json, Message, storable
 from promptprop.roles.envelope import data_lines, read_object
 from promptprop.roles.template import fill
 
@@ -61,4 +61,4 @@ def _critique(item: Json, inputs: Mapping[str, Json]) -> Critique:
     numbers = named if isinstance(named, list) else []
     ids = {failure["n"]: failure["id"] for failure in inputs["failures"]}
     examples = tuple(ids[number] for number in numbers if isinstance(number, int) and number in ids)
-    return Critique(step, cause.strip()[:LONGEST], fix.strip()[:LONGEST], examples)
+    return Critique(step, storable(cause.strip()[:LONGEST]), storable(fix.strip()[:LONGEST]), examples)

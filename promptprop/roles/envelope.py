@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from promptprop.domain.models import Json, canonical
 
-FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _DECODER = json.JSONDecoder(strict=False)  # models put raw line ends into strings
 
 
 def fenced_blocks(text: str) -> list[str]:
-    """The contents of all fenced blocks, in order.
+    """The contents of all fenced blocks, in order; a block ends at the first line that holds the same fence alone.
 
     >>> fenced_blocks("a" + chr(10) + "```json" + chr(10) + "{}" + chr(10) + "```")
     ['{}']
     """
-    return [match.group(2).strip("\n") for match in FENCE.finditer(text)]
+    lines = text.split("\n")
+    fences: list[tuple[int, str]] = []
+    ends: dict[str, list[int]] = {}  # by fence, ascending: a hostile reply of open fences must not cost quadratic time
+    for number, line in enumerate(lines):
+        mark = FENCE.match(line)
+        if mark and "`" not in line[mark.end() :]:
+            fences.append((number, mark[1]))
+            if not line[mark.end() :].strip():
+                ends.setdefault(mark[1], []).append(number)
+    blocks, next_line = list[str](), 0
+    for number, fence in fences:
+        closing = ends.get(fence, [])
+        place = bisect_right(closing, number)
+        if number >= next_line and place < len(closing):
+            blocks.append("\n".join(lines[number + 1 : closing[place]]).strip("\n"))
+            next_line = closing[place] + 1
+    return blocks
 
 
 def read_object(text: str, required: str) -> dict[str, Json]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from promptprop.domain.errors import ConfigError
-from promptprop.domain.models import Json, Message, Prompt
+from promptprop.domain.models import Json, Message, Prompt, storable
 from promptprop.roles.envelope import data_lines, fenced_blocks, read_object
 from promptprop.roles.template import fill, prompt_variables
 
+JSON_TEXT = re.compile(r"\s*\{(?![{%#])")  # a block that begins with a placeholder is a prompt
 INSTRUCTIONS = {
     "cause": "Change the prompt so that the failures with this cause are answered right. Keep everything else.",
     "causes": "Change the prompt so that all the causes above are mended at once. Keep what already works.",
@@ -68,17 +70,20 @@ class Rewriter:
         parents: Mapping[str, Prompt] = inputs["prompts"]
         hypothesis, texts = _envelope(text, list(parents))
         prompts = {step: _rewritten(step, texts.get(step), parent) for step, parent in parents.items()}
-        length = sum(prompt.length for prompt in prompts.values())
-        if length > inputs["longest"]:
-            raise ValueError(f"the prompts have {length} characters; at most {inputs['longest']} are allowed")
-        return Rewrite(" ".join(hypothesis.split())[:300], prompts)
+        length, longest = sum(prompt.length for prompt in prompts.values()), inputs["longest"]
+        if length > longest:
+            what = "prompts have" if len(prompts) > 1 else "prompt has"
+            raise ValueError(f"the {what} {length} characters; shorten to at most {longest}")
+        for step, prompt in prompts.items():
+            _check_placeholders(step, prompt, parents[step])
+        return Rewrite(storable(" ".join(hypothesis.split())[:300]), prompts)
 
 
 def _envelope(text: str, steps: list[str]) -> tuple[str, Mapping[str, str]]:
     try:
         value = read_object(text, "prompts")
     except ValueError:
-        blocks = [block for block in fenced_blocks(text) if not block.lstrip().startswith("{")]
+        blocks = [block for block in fenced_blocks(text) if not JSON_TEXT.match(block)]
         if len(steps) == 1 and blocks:
             return "", {steps[0]: max(blocks, key=len)}
         raise
@@ -99,24 +104,30 @@ def _rewritten(step: str, text: Json, parent: Prompt) -> Prompt:
         return parent
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"the prompt of step {step!r} must be a text that is not empty")
-    prompt = (
-        Prompt.from_text(text.strip(), literal=parent.literal)
-        if len(parent.messages) > 1
-        else Prompt.of(text.strip(), literal=parent.literal)
-    )
+    text = storable(text.strip())  # JSON can spell what no database can hold
+    if len(parent.messages) == 1:
+        return Prompt((Message(parent.messages[0].role, text),), parent.literal)
+    prompt = Prompt.from_text(text, literal=parent.literal)
     if [message.role for message in prompt.messages] != [message.role for message in parent.messages]:
-        roles = ", ".join(message.role for message in parent.messages)
-        raise ValueError(f"the prompt of step {step!r} must keep its messages, each under its heading: {roles}")
-    if parent.literal:
-        return prompt
-    try:
-        found, needed = prompt_variables(prompt), prompt_variables(parent)
-    except ConfigError as error:
-        raise ValueError(f"the prompt of step {step!r} is no valid template: {error.message}") from error
-    if needed - found:
-        missing = ", ".join(f"{{{{ {name} }}}}" for name in sorted(needed - found))
-        raise ValueError(f"the prompt of step {step!r} has lost the placeholder {missing}")
-    if found - needed:
-        extra = ", ".join(f"{{{{ {name} }}}}" for name in sorted(found - needed))
-        raise ValueError(f"the prompt of step {step!r} uses {extra}, which no row supplies")
+        headings = ", ".join(f"### {message.role}" for message in parent.messages)
+        raise ValueError(f"the prompt of step {step!r} must keep its messages, each under its heading: {headings}")
     return prompt
+
+
+def _check_placeholders(step: str, prompt: Prompt, parent: Prompt) -> None:
+    """A rewrite uses what its parent uses, no more and no less. Raises ValueError."""
+    needed = prompt_variables(parent)
+    try:
+        found = prompt_variables(prompt)
+    except ConfigError as error:
+        why = error.problems[0].message
+        raise ValueError(f"step {step!r}: {why}; use double braces for {_named(needed)} only") from error
+    if needed - found:
+        raise ValueError(f"the prompt of step {step!r} has lost {_named(needed - found)}: put the placeholder back")
+    if found - needed:
+        allowed = f"use only {_named(needed)}" if needed else "use no placeholder"
+        raise ValueError(f"the prompt of step {step!r} uses {_named(found - needed)}, which nothing fills: {allowed}")
+
+
+def _named(variables: frozenset[str]) -> str:
+    return ", ".join(f"{{{{ {name} }}}}" for name in sorted(variables)) or "nothing"

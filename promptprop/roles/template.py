@@ -1,4 +1,7 @@
-"""Templates: `{{ variables }}` filled in a sandbox. Values are data: what they contain is never evaluated."""
+"""Templates: `{{ variables }}` filled in a sandbox. Values are data: what they contain is never evaluated.
+
+Prompts may be written by a model and get the narrow environment of `sandbox`; role templates get Jinja's own.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,105 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from promptprop.domain.errors import ConfigError
-from promptprop.domain.models import Json, Message, Prompt, text_of
+from promptprop.domain.errors import ConfigError, Problem
+from promptprop.domain.models import Json, Message, Prompt
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
+    from promptprop.roles.sandbox import PromptEnvironment
+
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _role_environment() -> Environment:
+    from promptprop.roles.sandbox import role_environment
 
-    # Prompts are plain text for a model: nothing is escaped for HTML.
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_shown)
+    return role_environment()
 
 
-def _shown(value: Json) -> Json:
-    return "" if value is None else text_of(value) if isinstance(value, dict | list | tuple | bool) else value
+@lru_cache(maxsize=1)
+def _prompt_environment() -> PromptEnvironment:
+    from promptprop.roles.sandbox import PromptEnvironment
+
+    return PromptEnvironment()
+
+
+@lru_cache(maxsize=64)
+def _role_template(text: str) -> Template:
+    return _role_environment().from_string(text)
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str) -> Template:
-    return _environment().from_string(text)
-
-
-@lru_cache(maxsize=4096)
-def variables_of(text: str) -> frozenset[str]:
-    """The names that a template needs. Raises ConfigError where the template cannot be read."""
-    from jinja2 import TemplateError, meta
+def _read(text: str) -> tuple[Template, frozenset[str]]:
+    """A prompt's text compiled, and the names that it needs. Raises ConfigError."""
+    from jinja2 import meta
 
     try:
-        return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        where = f" (line {line} of the prompt)" if line else ""
-        raise ConfigError(
-            f"the template cannot be read{where}: {error.args[0] if error.args else error}",
-            remedy="write variables as {{ name }}; set `literal: true` where braces are meant as they are",
-        ) from error
+        environment = _prompt_environment()
+        tree = environment.read(text)
+        return environment.from_string(tree), frozenset(meta.find_undeclared_variables(tree))
+    except Exception as error:  # the text may be anything: parser and compiler fail in their own ways
+        raise ConfigError(_unreadable(error)) from error
+
+
+def _unreadable(error: Exception) -> Problem:
+    from jinja2 import TemplateSyntaxError
+
+    from promptprop.roles.sandbox import FILTERS
+
+    line = error.lineno if isinstance(error, TemplateSyntaxError) else None
+    where = f" (line {line} of the prompt)" if line else ""
+    deep = isinstance(error, RecursionError)
+    why = "its parts are nested too deeply" if deep else error.args[0] if error.args else error
+    return Problem(
+        f"the template cannot be read{where}: {why}",
+        remedy="write variables as {{ name }}, with if, for and the filters "
+        f"{', '.join(FILTERS)}; set `literal: true` where braces are meant as they are",
+    )
+
+
+def variables_of(text: str) -> frozenset[str]:
+    """The names that a prompt's text needs. Raises ConfigError where it cannot be read, or uses what it may not."""
+    return _read(text)[1]
 
 
 def prompt_variables(prompt: Prompt) -> frozenset[str]:
-    """The names that a prompt needs; a literal prompt needs none."""
+    """The names that a prompt needs; a literal prompt needs none. Raises ConfigError."""
     if prompt.literal:
         return frozenset()
     return frozenset().union(*(variables_of(message.content) for message in prompt.messages))
 
 
 def fill(text: str, values: Mapping[str, Json]) -> str:
-    """The template with its values in. Raises ConfigError where a value is missing or the sandbox refuses."""
-    from jinja2 import TemplateError
-
+    """A role's template with its values in. Raises ConfigError where a value is missing or the sandbox refuses."""
     try:
-        return _compiled(text).render(values)
-    except (TemplateError, TypeError, ArithmeticError, ValueError, OverflowError, MemoryError) as error:
+        return _role_template(text).render(values)
+    except Exception as error:  # a template of the user's own may fail in any way
         raise ConfigError(
-            f"the template cannot be filled: {error}",
-            remedy="use only variables that a data column or an earlier step supplies",
+            f"the role's template cannot be filled: {error}",
+            remedy="use only the variables that the shipped template of this role uses",
         ) from error
 
 
 def fill_prompt(prompt: Prompt, values: Mapping[str, Json]) -> tuple[Message, ...]:
-    """The messages of a prompt with its values in."""
+    """The messages of a prompt with its values in. Raises ConfigError where one is missing or grows too large."""
     if prompt.literal:
         return prompt.messages
-    return tuple(Message(message.role, fill(message.content, values)) for message in prompt.messages)
+    return tuple(Message(message.role, _filled(message.content, values)) for message in prompt.messages)
+
+
+def _filled(text: str, values: Mapping[str, Json]) -> str:
+    from promptprop.roles.sandbox import METER, Meter
+
+    template, _ = _read(text)
+    meter, parts = Meter(), list[str]()
+    try:
+        for part in template.generate({**values, METER: meter}):
+            meter.take(len(part))
+            parts.append(part)
+    except Exception as error:  # what a model wrote may fail in any way
+        raise ConfigError(
+            f"the template cannot be filled: {error}",
+            remedy="use only variables that a data column or an earlier step supplies",
+        ) from error
+    return "".join(parts)

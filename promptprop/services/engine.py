@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from promptprop.domain import events as facts
+from promptprop.domain.budget import Spend
 from promptprop.domain.errors import (
     BudgetExhausted,
     BudgetSpent,
@@ -85,23 +86,30 @@ class Engine:
 
         Raises Interrupted, TooManyErrors, BudgetExhausted, ModelError, StorageError: all leave the run resumable.
         """
-        row = self.store.run(run_id)
-        stored = self.store.events(row.id)
+        run_id = self.store.run(run_id).id
         wanted = (interventions or Interventions()).events()
-        if fold(stored).finished:
-            if wanted:
-                raise UsageError(
-                    f"run {row.id[:8]} is finished: its sealed test was opened, so it cannot go on",
-                    remedy="start a new run: what is equal comes from the ledger, free of charge",
-                )
-            return self.report(row.id)
-        with self._lock(row.id):
-            course = _Course(self, row, stored, sinks)
-            try:
-                await course.follow(wanted)
-            finally:
-                await course.close()
-            return self.report(row.id)
+        if not self._may_go_on(run_id, wanted):
+            return self.report(run_id)
+        with self._lock(run_id):
+            # read again: another process may have worked on the run until a moment ago
+            if self._may_go_on(run_id, wanted):
+                course = _Course(self, self.store.run(run_id), self.store.events(run_id), sinks)
+                try:
+                    await course.follow(wanted)
+                finally:
+                    await course.close()
+            return self.report(run_id)
+
+    def _may_go_on(self, run_id: str, wanted: Sequence[Event]) -> bool:
+        """False for a finished run; a person cannot intervene in one. Raises UsageError."""
+        if not self.history(run_id).finished:
+            return True
+        if wanted:
+            raise UsageError(
+                f"run {run_id[:8]} is finished: its sealed test was opened, so it cannot go on",
+                remedy="start a new run: what is equal comes from the ledger, free of charge",
+            )
+        return False
 
     def history(self, run_id: str) -> History:
         """The fold of a run's events."""
@@ -132,15 +140,24 @@ class _Course:
         self.row = row
         self.sinks = list(sinks)
         self.seq = len(stored)
+        self.listening = list(sinks)
         self.history = History(run_id=row.id)
+        self.before = fold(stored)
         self.replay = Replay(stored)
         self.stored = list(stored)
         self.began = engine.clock.monotonic()
         self.assembly: Assembly | None = None
+        self.models_closed = False
 
     def active_seconds(self) -> float:
-        """Seconds of work on this run, all passes together."""
-        return self.row.active_seconds + self.engine.clock.monotonic() - self.began
+        """Seconds of work on this run, all passes together; of a pass that was killed, those up to its last event."""
+        earlier = max(self.row.active_seconds, self.before.active_seconds)
+        return earlier + self.engine.clock.monotonic() - self.began
+
+    def spend(self) -> Spend:
+        """What the run has spent; while the record is replayed, no less than it says."""
+        now = self.assembly.ledger.spend if self.assembly else Spend()
+        return max(self.before.spend, now, key=lambda spend: spend.total.calls)
 
     async def follow(self, wanted: Sequence[Event]) -> None:
         """Replay the record, go on live, and store how it ended."""
@@ -171,8 +188,12 @@ class _Course:
                 f"run {self.row.id[:8]}: {detail}; the best prompt so far is kept",
                 remedy=f"promptprop runs resume {self.row.id[:8]} --max-{spent.cap} MORE",
             ) from spent
-        except PromptPropError as error:
-            await self._stop("errors" if isinstance(error, TooManyErrors) else "failed", error.message)
+        except Exception as error:
+            what = error.message if isinstance(error, PromptPropError) else f"{type(error).__name__}: {error}"
+            try:
+                await self._stop("errors" if isinstance(error, TooManyErrors) else "failed", what)
+            except PromptPropError:
+                log.exception("how the run stopped could not be stored", extra={"run_id": self.row.id})
             raise
 
     async def _open(self, started: facts.RunStarted, wanted: Sequence[Event]) -> None:
@@ -197,17 +218,16 @@ class _Course:
         self._show(recorded)
 
     async def _append(self, event: Event) -> StoredEvent:
-        self.seq += 1
-        spend = self.assembly.ledger.spend if self.assembly else self.history.spend
-        meta: dict[str, Json] = {"spend": spend.as_json(), "active_seconds": round(self.active_seconds(), 3)}
-        stored = StoredEvent(self.row.id, self.seq, self.engine.clock.now(), event, meta)
+        meta: dict[str, Json] = {"spend": self.spend().as_json(), "active_seconds": round(self.active_seconds(), 3)}
+        stored = StoredEvent(self.row.id, self.seq + 1, self.engine.clock.now(), event, meta)
         await self.engine.store.append(stored)
+        self.seq += 1
         self.history = advance(self.history, stored)
         self._show(stored)
         return stored
 
     def _show(self, stored: StoredEvent) -> None:
-        for sink in list(self.sinks):
+        for sink in list(self.listening):
             self._tell(sink, sink.accept, stored)
 
     def _tell(self, sink: EventSink, listen: Callable[[Any], None], what: StoredEvent | Tick) -> None:
@@ -215,19 +235,19 @@ class _Course:
             listen(what)
         except Exception:
             log.exception("a sink failed and is left out from here on", extra={"sink": type(sink).__name__})
-            self.sinks.remove(sink)
+            self.listening.remove(sink)
 
     def _tick(self, phase: str, done: int, total: int) -> None:
         assembly = self.assembly
         if assembly is None:
             return
         tick = Tick(self.row.id, phase, done, total, assembly.ledger.spend)
-        for sink in list(self.sinks):
+        for sink in list(self.listening):
             self._tell(sink, sink.tick, tick)
 
     async def _finish(self) -> None:
+        await self._save_prompts()  # before the run counts as finished: after that nobody would save them
         await self._append(facts.RunFinished(self.history.search_ended or "done"))
-        await self._save_prompts()
         await self.engine.store.update_run(
             self.row.id,
             status="finished",
@@ -237,7 +257,10 @@ class _Course:
         )
 
     async def _stop(self, reason: str, detail: str) -> None:
-        await self._append(facts.RunStopped(reason, detail))
+        try:
+            await self._close_models()  # calls under way are recorded first, so that the spend is whole
+        finally:
+            await self._append(facts.RunStopped(reason, detail))
         await self.engine.store.update_run(
             self.row.id,
             status="stopped",
@@ -248,14 +271,17 @@ class _Course:
 
     def _summary(self) -> dict[str, Json]:
         history = self.history
-        best = history.test.winner if history.test else None
-        last = history.trajectory[-1].score if history.trajectory else None
-        estimate = best or last
         total = history.spend.total
+        scores: dict[str, facts.Estimate] = dict(history.record(history.best_id).scores)
+        if history.test:
+            scores = {"test": history.test.winner}
+        elif history.trajectory:
+            scores = {"select": history.trajectory[-1].score}
+        split = next(iter(scores), "select")
         return {
             "verdict": history.test.verdict if history.test else None,
-            "score": None if estimate is None else estimate.mean,
-            "on": "test" if best else "select",
+            "score": scores[split].mean if split in scores else None,
+            "on": split,
             "delta": history.test.delta.mean if history.test else None,
             "rounds": len(history.trajectory),
             "calls": total.calls,
@@ -275,10 +301,18 @@ class _Course:
         alias = "winner" if test.verdict in ("better", "unchanged") else "unproven"
         await self.engine.store.save_prompt(self.row.name, winner, self.row.id, (alias,))
 
+    async def _close_models(self) -> None:
+        if self.assembly is None or self.models_closed:
+            return
+        self.models_closed = True
+        try:
+            await self.assembly.ledger.close()
+        except Exception:
+            log.exception("the models failed to close", extra={"run_id": self.row.id})
+
     async def close(self) -> None:
         """Close models and sinks; their failures are logged."""
-        if self.assembly is not None:
-            await self.assembly.ledger.close()
+        await self._close_models()
         closed = await asyncio.gather(*(sink.close() for sink in self.sinks), return_exceptions=True)
         for sink, failure in zip(self.sinks, closed, strict=True):
             if isinstance(failure, BaseException):

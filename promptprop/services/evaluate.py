@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from promptprop.domain.events import CandidateProposed, CandidateScored, Event, SearchEnded
+from promptprop.domain.events import CandidateProposed, CandidateScored, Estimate, Event, SearchEnded
 from promptprop.domain.models import Cell, Evaluation, Proposal
 from promptprop.domain.statistics import mean_interval
 from promptprop.ports import Brief, Shape, Workbench
+
+NOTHING_KNOWN = Estimate(0.0, 0.0, 1.0, 0)  # where no row at all has a score
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,8 @@ class Scoring:
             evaluations = await workbench.evaluate(cells)
             means = row_means(evaluations, self.repeats)
             known = [mean for mean in means if mean is not None]
-            yield CandidateScored(
-                0, seed.id, self.split, mean_interval(known), len(means) - len(known), metric_means(evaluations)
-            )
+            score = mean_interval(known) if known else NOTHING_KNOWN
+            yield CandidateScored(0, seed.id, self.split, score, len(means) - len(known), metric_means(evaluations))
         yield SearchEnded("done", 0, workbench.barrier)
 
     def shape(self, brief: Brief) -> Shape:

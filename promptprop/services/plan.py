@@ -29,6 +29,9 @@ class Range:
     high: Amount
 
 
+NOTHING = Range(Amount(), Amount(), Amount())
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will take. `finish` is held back for the confirmation and the sealed test."""
@@ -63,14 +66,14 @@ def make_plan(
     sample: Sequence[Example],
     budget: Budget,
 ) -> Plan:
-    """The plan from the seed's real messages on a sample of rows. Raises UsageError where FINISH cannot be paid."""
+    """The plan from the seed's real messages on a sample of rows. `require_payable` refuses what it cannot hold."""
     evaluation = _evaluation(brief, endpoints, sample)
-    role = _role_call(brief, endpoints, sample)
+    role = _role_call(brief, endpoints, sample) if shape.role_calls else NOTHING
     finish = _times(evaluation, shape.finish)
     set_up = _times(evaluation, shape.set_up)
     each_round = _plus(_times(evaluation, shape.each_round), _times(role, shape.role_calls))
     rounds = _affordable(budget, _plus(finish, set_up).likely, each_round.likely, shape.rounds)
-    steps = {step.endpoint for step in brief.program.steps} | {"critic", "rewriter"}
+    steps = {step.endpoint for step in brief.program.steps} | ({"critic", "rewriter"} if shape.role_calls else set())
     return Plan(
         rows={
             "train": len(brief.train),
@@ -81,8 +84,8 @@ def make_plan(
         finish=finish,
         each_round=each_round,
         total=Range(
-            low=_plus(_plus(finish, set_up), _times(each_round, LEAST_ROUNDS)).low,
-            likely=_plus(_plus(finish, set_up), _times(each_round, rounds if rounds is not None else 0)).likely,
+            low=_plus(_plus(finish, set_up), _times(each_round, min(LEAST_ROUNDS, rounds))).low,
+            likely=_plus(_plus(finish, set_up), _times(each_round, rounds)).likely,
             high=_capped(budget, _plus(_plus(finish, set_up), _times(each_round, shape.rounds)).high),
         ),
         rounds=rounds,
@@ -122,7 +125,7 @@ def detectable_gain(rows: int) -> float | None:
 
 def _evaluation(brief: Brief, endpoints: Mapping[str, EndpointSpec], sample: Sequence[Example]) -> Range:
     """What one evaluation takes, by the seed's messages on the sample."""
-    totals = Range(Amount(), Amount(), Amount())
+    totals = NOTHING
     for step in brief.program.steps:
         spec = endpoints[step.endpoint]
         known = {other.output: "x" * 4 * int(spec.max_tokens * LIKELY_ANSWER) for other in brief.program.steps}
@@ -166,8 +169,8 @@ def _plus(one: Range, other: Range) -> Range:
     return Range(one.low + other.low, one.likely + other.likely, one.high + other.high)
 
 
-def _affordable(budget: Budget, fixed: Amount, each: Amount, most: int) -> int | None:
-    """Rounds that fit into the caps; None where nothing caps them but the optimizer's own limit."""
+def _affordable(budget: Budget, fixed: Amount, each: Amount, most: int) -> int:
+    """Rounds that fit into the caps, and never more than the optimizer's own limit."""
     fits = [
         max(0, cap - spent) // max(1, per)
         for cap, spent, per in (

@@ -205,8 +205,9 @@ class LiveWorkbench:
         """A barrier: caps raised before here take effect, and a deadline may end the search."""
         self._barrier += 1
         self._apply_caps(refused=False)
-        if self._searching and self._expired():
-            raise BudgetSpent("seconds")
+        while self._searching and self._expired():
+            if not self._apply_caps(refused=True):
+                raise BudgetSpent("seconds")
 
     def _expired(self) -> bool:
         recorded = self._replay.deadline_met(self._barrier)

@@ -175,7 +175,12 @@ def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixt
 
 def test_a_lone_surrogate_is_written_escaped(tmp_path: Path) -> None:
     configure(tmp_path)
-    LOG.info("half \ud83d")
+    record = logging.LogRecord("promptprop.test", logging.INFO, __file__, 1, "half \ud83d", None, None)
+    # straight to the file's handler: pytest would capture a logged one, and its report could not leave a worker
+    (handler,) = [
+        one for one in logging.getLogger().handlers if getattr(one, "baseFilename", "").startswith(str(tmp_path))
+    ]
+    handler.handle(record)
     assert read_lines(tmp_path)[0]["message"] == "half \ud83d"
 
 

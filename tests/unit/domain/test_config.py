@@ -37,7 +37,7 @@ def test_the_smallest_configuration_has_documented_defaults() -> None:
     assert found.prompt[0].text == "Route: {{ text }}"
     assert (found.seed, found.max_error_rate, found.optimizer.name) == (7, 0.1, "backprop")
     assert (found.data.split.train, found.data.split.select, found.data.split.test) == (0.4, 0.3, 0.3)
-    assert (found.metrics[0].id, found.metrics[0].weight, found.metrics[0].gate) == ("exact", 1.0, False)
+    assert (found.metrics[0].id, found.metrics[0].weight, found.metrics[0].gate) == ("exact", None, False)
     assert found.budget.budget == Budget()
     assert found.simulated
 
@@ -83,7 +83,8 @@ def test_a_run_takes_a_prompt_or_steps_and_not_both() -> None:
         ({"data": {"inputs": ["text"]}}, "exactly one of file and files"),
         ({"metrics": []}, "at least 1 item"),
         ({"metrics": ["exact", "exact"]}, "two metrics are called"),
-        ({"metrics": [{"type": "exact", "weight": 0}]}, "greater than 0"),
+        ({"metrics": [{"type": "exact", "weight": -1}]}, "greater than or equal to 0"),
+        ({"metrics": [{"type": "exact", "weight": True}]}, "valid number"),
         ({"budget": {"minutes": 1, "seconds": 5}}, "not in both"),
         ({"budget": {"usd": -1}}, "greater than or equal to 0"),
         ({"budget": {"calls": True}}, "valid integer"),
