@@ -150,10 +150,21 @@ def pareto_wins(scores: Mapping[str, Mapping[str, float]], best: str) -> dict[st
     return {name: count for name, count in wins.items() if count}
 
 
-def chance_better(differences: Sequence[float]) -> float:
+def variance_of(scores: Sequence[float]) -> float:
+    """The variance of scores about their mean, at least 0.0001: what one row's score may move by, squared.
+
+    >>> variance_of([0.0, 1.0]), variance_of([])
+    (0.25, 0.0001)
+    """
+    mean = sum(scores) / len(scores) if scores else 0.0
+    return max(1e-4, sum((score - mean) ** 2 for score in scores) / len(scores)) if scores else 1e-4
+
+
+def chance_better(differences: Sequence[float], scale: float = 0.25) -> float:
     """A heuristic chance that the mean of these paired differences is above zero.
 
-    A normal approximation, with two pseudo-rows of variance 1/4 so that few rows stay undecided.
+    A normal approximation, with two pseudo-rows of variance `scale` so that few rows stay undecided. Give the variance
+    of the scores: graded ones move in smaller steps than binary ones, whose variance is at most 1/4.
 
     >>> chance_better([]), chance_better([0.0] * 10)
     (0.5, 0.5)
@@ -162,19 +173,20 @@ def chance_better(differences: Sequence[float]) -> float:
     if not count:
         return 0.5
     mean = sum(differences) / count
-    spread = sum((difference - mean) ** 2 for difference in differences) + 0.25 * 2
+    spread = sum((difference - mean) ** 2 for difference in differences) + scale * 2
     error = math.sqrt(spread / (count + 1) / count)
     return 0.5 * (1 + math.erf(mean / error / math.sqrt(2)))
 
 
 def race_outcome(
-    differences: Sequence[float], *, shorter: bool, at_cap: bool, promote: float, drop: float
+    before: Sequence[float], after: Sequence[float], *, shorter: bool, at_cap: bool, promote: float, drop: float
 ) -> RaceOutcome | None:
-    """What a race says after these rows: an outcome, or None to go on to the next block.
+    """What a race says after these rows' scores of parent and child: an outcome, or None for the next block.
 
     At the cap an equal child is promoted where it is shorter; else it is undecided and only archived.
     """
-    chance = chance_better(differences)
+    differences = [late - early for early, late in zip(before, after, strict=True)]
+    chance = chance_better(differences, variance_of([*before, *after]))
     if chance < drop:
         return "dropped"
     if not at_cap:

@@ -296,9 +296,9 @@ class Search:
             met.extend(block)
             for child in list(running):
                 before, after, _ = self.scores.pairs(parent.id, child.candidate.id, met)
-                differences = [late - early for early, late in zip(before, after, strict=True)]
                 outcome = race_outcome(
-                    differences,
+                    before,
+                    after,
                     shorter=child.candidate.length < parent.length * 0.9,
                     at_cap=number == len(self.track),
                     promote=self.options.promote,

@@ -25,6 +25,7 @@ from promptprop.domain.selection import (
     pareto_wins,
     race_outcome,
     standing_of,
+    variance_of,
 )
 
 WORDS = ["refund", "charge", "login", "password", "team", "invoice", "cancel", "über", "the", "my"]
@@ -203,13 +204,15 @@ def test_more_rows_of_the_same_gain_make_one_surer(gain: float, rows: int) -> No
     assert chance_better([gain] * rows) > 0.5
 
 
-@given(DIFFERENCES, st.booleans(), st.booleans(), THRESHOLDS)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=40), st.booleans(), st.booleans(), THRESHOLDS)
 def test_a_race_ends_as_its_chance_says(
-    differences: list[float], shorter: bool, at_cap: bool, thresholds: tuple[float, float]
+    pairs: list[tuple[float, float]], shorter: bool, at_cap: bool, thresholds: tuple[float, float]
 ) -> None:
     drop, promote = thresholds
-    chance = chance_better(differences)
-    outcome = race_outcome(differences, shorter=shorter, at_cap=at_cap, promote=promote, drop=drop)
+    before, after = [one for one, _ in pairs], [two for _, two in pairs]
+    differences = [two - one for one, two in pairs]
+    chance = chance_better(differences, variance_of([*before, *after]))
+    outcome = race_outcome(before, after, shorter=shorter, at_cap=at_cap, promote=promote, drop=drop)
     if chance < drop:
         assert outcome == "dropped"
     elif not at_cap:
@@ -235,7 +238,19 @@ def test_a_race_ends_as_its_chance_says(
     ],
 )
 def test_what_a_race_says(differences: list[float], shorter: bool, at_cap: bool, outcome: str | None) -> None:
-    assert race_outcome(differences, shorter=shorter, at_cap=at_cap, promote=0.9, drop=0.1) == outcome
+    before, after = [max(0.0, -step) for step in differences], [max(0.0, step) for step in differences]
+    assert race_outcome(before, after, shorter=shorter, at_cap=at_cap, promote=0.9, drop=0.1) == outcome
+
+
+def test_a_small_gain_of_graded_scores_weighs_as_much_as_a_large_one_of_binary_scores() -> None:
+    binary_before, binary_after = [0.0, 1.0] * 15, [1.0, 1.0, 0.0, 1.0] * 7 + [1.0, 1.0]
+    graded_before, graded_after = ([0.8 + score / 10 for score in scores] for scores in (binary_before, binary_after))
+    gains = [after - before for before, after in zip(binary_before, binary_after, strict=True)]
+    small = [after - before for before, after in zip(graded_before, graded_after, strict=True)]
+    assert chance_better(small, variance_of([*graded_before, *graded_after])) == pytest.approx(
+        chance_better(gains, variance_of([*binary_before, *binary_after]))
+    )
+    assert chance_better(small) < chance_better(gains)
 
 
 # --- odds of hypotheses ---------------------------------------------------------------------------------------------
