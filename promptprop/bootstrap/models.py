@@ -108,7 +108,7 @@ def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str)
         if model.simulated:
             continue
         from promptprop.adapters.files.environment import resolve_model
-        from promptprop.adapters.models.litellm_client import missing_key
+        from promptprop.adapters.models.keys import missing_key
 
         resolved = resolve_model(model, environment, f"models.{alias}")
         variable = None if resolved.api_key else missing_key(resolved.model, resolved.api_base, environment)

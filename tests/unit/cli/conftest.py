@@ -7,11 +7,16 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+with warnings.catch_warnings():  # typer 0.24 takes names from click that click 8.5 is about to move
+    warnings.filterwarnings("ignore", message="'click", category=DeprecationWarning)
+    import typer.core  # noqa: F401
 
 from promptprop.cli.main import main
 
@@ -54,9 +59,8 @@ def cli_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "small.yaml").write_text(CONFIG)
     (folder / "prompt.md").write_text((ROOT / "configs/prompts/support.md").read_text())
-    rows = (ROOT / "datasets/support.jsonl").read_text().splitlines()[:90]
-    (folder / "support.jsonl").write_text("\n".join(rows) + "\n")
-    (folder / "support.world.yaml").write_text((ROOT / "datasets/support.world.yaml").read_text())
+    for name in ("support.jsonl", "support.world.yaml"):  # the world names rows of the whole dataset
+        (folder / name).write_text((ROOT / "datasets" / name).read_text())
     for name in [name for name in os.environ if name.startswith("PROMPTPROP_") or name.endswith("_API_KEY")]:
         monkeypatch.delenv(name)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):

@@ -159,7 +159,7 @@ def test_planning_and_validating_leave_nothing_behind(cli_project: Path, run_cli
     assert plan.code == 0, plan.err
     assert plan.json["finish"]["max"]["calls"] > 0
     assert run_cli("plan", "small.yaml").code == run_cli("plan", "small.yaml", "--format", "md").code == 0
-    assert run_cli("validate", "small.yaml").out.startswith("ok: small: 90 rows (")
+    assert run_cli("validate", "small.yaml").out.startswith("ok: small: 265 rows (")
     assert run_cli("schema").json["title"] == "PromptProp configuration"
     assert "small.yaml:2:" in run_cli("config", "show", "small.yaml", "--origin").out
     assert {path.name for path in cli_project.iterdir()} == before

@@ -1,0 +1,154 @@
+"""A report as Markdown: for the run's folder, for MLflow, for `report RUN --md`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from promptprop.adapters.files.report_words import (
+    caps_text,
+    dollars,
+    duration,
+    gain,
+    hypothesis_text,
+    money,
+    p_value,
+    score,
+    stop_sentence,
+    verdict_sentence,
+)
+from promptprop.domain.history import History
+from promptprop.domain.report import SIMULATED_NOTE, Report, Standing, line_diff
+
+_ACTIVE = re.compile(r"([\\`*_\[\]<>|#])")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def render_markdown(report: Report) -> str:
+    """The report of a run in any state. Texts of models are escaped or fenced, so that they cannot pose as markup."""
+    history = report.history
+    lines = [f"# {_plain(history.name)}", ""]
+    if history.simulated:
+        lines += [f"> **{SIMULATED_NOTE}**", ""]
+    if history.activity == "evaluate":
+        lines += _scores_of_evaluation(history)
+    else:
+        lines += _claim(report)
+    lines += [*_setting(report), *_learned(report), *_spend(history)]
+    if history.activity != "evaluate":
+        lines += _prompts(report)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _claim(report: Report) -> list[str]:
+    history = report.history
+    sentence = verdict_sentence(report)
+    p_text = f" ({p_value(history.test.p_value)})" if history.test and report.changed else ""
+    lines = [f"**{_plain(sentence)}**{p_text}", ""]
+    rows = [["seed", *_standing(report.seed)], ["winner", *_standing(report.winner)]]
+    lines += _table(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
+    if report.delta is not None and report.changed:
+        lines += ["", f"Δ on the sealed test: {gain(report.delta)} points."]
+    lines += ["", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
+    return lines
+
+
+def _standing(standing: Standing) -> list[str]:
+    cost = standing.usd_per_1000_rows
+    return [
+        score(standing.select),
+        score(standing.test),
+        "–" if cost is None else dollars(cost),
+        f"{standing.length:,}",
+    ]
+
+
+def _scores_of_evaluation(history: History) -> list[str]:
+    rows = []
+    for record in history.candidates.values():
+        for split, estimate in record.scores.items():
+            means = ", ".join(f"{_plain(name)} {mean:.3f}" for name, mean in record.metrics.get(split, {}).items())
+            rows.append(
+                [f"`{record.id}`", split, score(estimate), str(estimate.n), str(record.missing.get(split, 0)), means]
+            )
+    lines = _table(["prompt", "rows of", "score", "rows", "missing", "metrics"], rows)
+    return [*lines, "", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
+
+
+def _setting(report: Report) -> list[str]:
+    history = report.history
+    rows = ", ".join(f"{count} {split}" for split, count in history.rows.items() if count)
+    models = ", ".join(f"{alias} `{model}`" for alias, model in history.models.items())
+    lines = ["## The run", "", f"- run `{report.run_id}`, status {history.status}, random seed {history.seed}"]
+    if history.optimizer:
+        lines.append(f"- optimizer {_plain(history.optimizer)}, {len(history.trajectory)} rounds")
+    lines += [
+        f"- rows: {rows or 'none'}",
+        f"- models: {models or 'none'}",
+        f"- caps: {caps_text(history.budget)}",
+        f"- active time: {duration(history.active_seconds)}",
+        "",
+    ]
+    return lines
+
+
+def _learned(report: Report) -> list[str]:
+    history = report.history
+    lines: list[str] = []
+    if report.learned:
+        lines = ["## What was learned", ""]
+        for record in report.learned:
+            lines.append(f"- round {record.round}: {gain(record.raced)} points, {_plain(hypothesis_text(record))}")
+        lines.append("")
+    if history.suspects:
+        ids = ", ".join(f"`{_plain(row)}`" for row in history.suspects)
+        lines += ["## Suspect labels", "", f"Every candidate fails these rows; look at their labels: {ids}", ""]
+    return lines
+
+
+def _spend(history: History) -> list[str]:
+    rows = [
+        [role, f"{one.calls:,}", f"{one.tokens:,}", money(one.picousd), f"{one.hits:,}", f"{one.unconfirmed:,}"]
+        for role, one in sorted(history.spend.roles.items())
+    ]
+    total = history.spend.total
+    unconfirmed = sum(one.unconfirmed for one in history.spend.roles.values())
+    rows.append(
+        [
+            "**total**",
+            f"{total.calls:,}",
+            f"{total.tokens:,}",
+            money(total.picousd),
+            f"{history.spend.hits:,}",
+            f"{unconfirmed:,}",
+        ]
+    )
+    return ["## Spend", "", *_table(["role", "calls", "tokens", "USD", "from the ledger", "unconfirmed"], rows), ""]
+
+
+def _prompts(report: Report) -> list[str]:
+    lines = ["## The prompt", "", *_fenced(report.winner.prompt, "text"), ""]
+    if report.changed:
+        diff = "\n".join(line_diff(report.seed.prompt, report.winner.prompt))
+        lines += ["## The changes", "", *_fenced(diff, "diff"), ""]
+    return lines
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _plain(text: str) -> str:
+    """One line of text that Markdown shows as it is."""
+    return _ACTIVE.sub(r"\\\1", _CONTROL.sub("", " ".join(text.split())))
+
+
+def _fenced(text: str, language: str) -> list[str]:
+    """The text in a fence longer than any run of backticks in it."""
+    text = _CONTROL.sub("", text)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", text, fence]

@@ -1,0 +1,166 @@
+"""What a report says in words and figures: the same on a terminal, in Markdown and in logs. Pure texts, no colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from promptprop.domain.events import Estimate
+from promptprop.domain.history import CandidateRecord, History
+from promptprop.domain.models import PICO, Json
+from promptprop.domain.report import Report
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_SEARCH_ENDS = {
+    "rounds": "all rounds of the optimizer's options were run",
+    "perfect": "the seed failed no row of the sample: there is nothing to gain",
+    "hopeless": "the model gave no usable answer to the seed: mend the prompt, the model or max_tokens first",
+    "no failures left": "the best prompt fails none of the rows it could still learn from",
+    "no usable rewrite": "the rewriter gave no usable rewrite",
+    "the rewrite repeats a known prompt": "the rewriter repeated a prompt that was known already",
+    "done": "everything asked for was done",
+}
+_CAPS = {"calls": "calls", "tokens": "tokens", "usd": "money", "seconds": "time"}
+
+
+def score(estimate: Estimate | None) -> str:
+    """A score with its interval, or a dash.
+
+    >>> score(Estimate(0.93671, 0.8602, 0.9727, 79))
+    '0.937 [0.86, 0.97]'
+    """
+    return "–" if estimate is None else f"{estimate.mean:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def points(difference: float) -> str:
+    """A difference of scores in points, with its sign.
+
+    >>> points(0.58227), points(-0.0001)
+    ('+58.2', '0.0')
+    """
+    rounded = round(difference * 100, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def gain(estimate: Estimate | None) -> str:
+    """A difference in points with its interval, or a dash.
+
+    >>> gain(Estimate(0.58227, 0.4665, 0.698, 79))
+    '+58.2 [46.7, 69.8]'
+    """
+    if estimate is None:
+        return "–"
+    return f"{points(estimate.mean)} [{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
+
+
+def money(picousd: int) -> str:
+    """An amount in USD for people: cents, or two digits that say something where it is less.
+
+    >>> money(1_234_500_000_000), money(4_560_000_000), money(0)
+    ('$1.23', '$0.0046', '$0')
+    """
+    return dollars(Decimal(picousd) / PICO)
+
+
+def dollars(amount: Decimal) -> str:
+    """The same for an amount that is a Decimal already."""
+    if not amount:
+        return "$0"
+    if amount >= Decimal("0.1"):
+        return f"${amount:,.2f}"
+    return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any.
+
+    >>> duration(62.7), duration(3723)
+    ('1:02', '1:02:03')
+    """
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def p_value(value: float) -> str:
+    """A p-value without false precision."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def number(count: int) -> str:
+    """Small numbers as words."""
+    return _NUMBERS[count] if 0 <= count < len(_NUMBERS) else f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def caps_text(budget: Mapping[str, Json]) -> str:
+    """The caps of a budget in a line; `none` where there is none."""
+    parts = []
+    if budget.get("calls") is not None:
+        parts.append(f"{budget['calls']:,} calls")
+    if budget.get("tokens") is not None:
+        parts.append(f"{budget['tokens']:,} tokens")
+    if budget.get("usd") is not None:
+        parts.append(dollars(Decimal(str(budget["usd"]))))
+    if budget.get("seconds") is not None:
+        seconds = budget["seconds"]
+        parts.append(f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s")
+    return " · ".join(parts) or "none"
+
+
+def verdict_sentence(report: Report) -> str:
+    """What may be claimed, in one sentence that begins with the verdict."""
+    delta = report.delta
+    if report.verdict == "untested" or delta is None:
+        return "untested: the sealed test was not opened, so nothing is claimed"
+    if report.verdict == "unchanged":
+        return "unchanged: no rewrite held up on rows that the search had not seen, so the seed stays"
+    figures = f"{points(delta.mean)} points [{delta.low * 100:.1f}, {delta.high * 100:.1f}]"
+    return f"{report.verdict}: {figures} on {counted(delta.n, 'sealed row')}"
+
+
+def stop_sentence(history: History) -> str:
+    """Why the run is no longer running."""
+    if history.status == "running":
+        return "the run is still going on, or its process was killed"
+    if history.status == "stopped":
+        said = {"interrupted": "it was interrupted", "budget": "the budget was spent", "errors": "too many rows failed"}
+        reason = said.get(history.stop_reason, history.stop_reason)
+        return f"{reason}: {history.detail}" if history.detail else reason
+    reason = history.search_ended or history.stop_reason
+    if reason == "no promotion":
+        idle = 0
+        for ended in reversed(history.trajectory):
+            if ended.promoted:
+                break
+            idle += 1
+        return f"{number(idle)} round{'' if idle == 1 else 's'} without a promotion"
+    if reason in _CAPS:
+        cap = caps_text({reason: history.budget.get(reason)})
+        return f"the budget of {_CAPS[reason]} ({cap}) left no room for another step; its reserve paid the confirmation"
+    return _SEARCH_ENDS.get(reason, reason)
+
+
+def shortened(text: str, letters: int) -> str:
+    """One line of at most so many letters, cut at a word.
+
+    >>> shortened("the quick brown fox", 12)
+    'the quick …'
+    """
+    line = " ".join(text.split())
+    if len(line) <= letters:
+        return line
+    return line[: letters - 1].rsplit(" ", 1)[0] + " …"
+
+
+def hypothesis_text(record: CandidateRecord) -> str:
+    """A candidate's hypothesis: its kind, and one line of text."""
+    return f"{record.hypothesis}: {' '.join(record.summary.split())}"

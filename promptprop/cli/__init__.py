@@ -1,0 +1,1 @@
+"""The command line: thin commands that load, call the engine, render and exit."""

@@ -1,0 +1,83 @@
+"""`promptprop eval`: score one prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from promptprop.cli.options import ConfigPath, Database, EnvFile, ExitZero, Sets
+from promptprop.cli.shell import Shell
+from promptprop.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.config import RunConfig
+    from promptprop.domain.models import Candidate, Program
+    from promptprop.ports import RunRow
+
+SPLITS = ("all", "train", "select", "test")
+RESULTS = (4, 5)  # exit codes that tell of a result rather than of a mistake
+
+
+def evaluate(
+    shell: Shell,
+    config: ConfigPath,
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Answers for each row.")] = 1,
+    prompt: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
+        typer.Option("--prompt", metavar="FILE|NAME@VERSION", help="Score this one instead.", show_default=False),
+    ] = None,
+    exit_zero: ExitZero = False,
+    sets: Sets = None,
+    env_file: EnvFile = None,
+    db: Database = None,
+) -> int:
+    """Score a prompt on rows, with its interval.
+
+    No search and no claim. What the ledger has answered already costs nothing.
+    """
+    from promptprop.bootstrap.configuration import database_url, load
+    from promptprop.cli.running import answer, run_to_its_end
+
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    loaded = load(config, sets or [], {"database.url": db}, env_file)
+
+    async def begin(store: SqlStore) -> tuple[RunRow, None]:
+        from promptprop.bootstrap.preparation import create_run, prepare
+        from promptprop.cli.planning import head_of
+        from promptprop.cli.summary import head_parts
+
+        chosen = None if prompt is None else _chosen(store, loaded.config, prompt)
+        prepared = await prepare(store, loaded, prompts=chosen)
+        if not shell.quiet:
+            rows = [("rows", f"{split}, {repeats} answers each" if repeats > 1 else split)]
+            shell.draw_note([*head_parts(loaded.config.name, [*rows, *head_of(loaded.config, "evaluate")]), ""])
+        return await create_run(store, prepared, "evaluate", {"split": split, "repeats": repeats}), None
+
+    url = database_url(None, loaded.config, loaded.environment)
+    code = answer(shell, run_to_its_end(shell, url, loaded.environment, begin))
+    return 0 if exit_zero and code in RESULTS else code
+
+
+def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program, tuple[Candidate, ...]]:
+    """The prompt that stands in for the configured one. Raises UsageError, ConfigError."""
+    from promptprop.adapters.files.prompts import read_prompt, read_prompts
+    from promptprop.cli.references import candidate_named
+    from promptprop.domain.config import PromptConfig
+    from promptprop.domain.models import Candidate
+
+    program, _ = read_prompts(config)
+    if Path(reference).is_file():
+        if len(program.steps) > 1:
+            raise UsageError(
+                "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
+            )
+        return program, (Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))}),)
+    candidate = candidate_named(store, reference).candidate
+    if set(candidate.prompts) != {step.id for step in program.steps}:
+        raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
+    return program, (candidate,)

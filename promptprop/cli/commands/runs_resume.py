@@ -1,0 +1,41 @@
+"""`promptprop runs resume`: go on where a run stopped."""
+
+from __future__ import annotations
+
+from promptprop.cli.options import (
+    Apply,
+    Database,
+    EnvFile,
+    MaxCalls,
+    MaxTime,
+    MaxTokens,
+    MaxUsd,
+    Require,
+    RetryErrors,
+    RunReference,
+)
+from promptprop.cli.shell import Shell
+
+
+def resume_run(
+    shell: Shell,
+    run: RunReference,
+    max_usd: MaxUsd = None,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_time: MaxTime = None,
+    retry_errors: RetryErrors = False,
+    apply: Apply = False,
+    require: Require = None,
+    env_file: EnvFile = None,
+    db: Database = None,
+) -> int:
+    """Go on where a run stopped.
+
+    It goes on as it was started, whatever its files say by now. What was answered is not asked again; a run that is
+    finished is only shown.
+    """
+    from promptprop.cli.resuming import Wishes, require_known, resume_stored
+
+    wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, require_known(require))
+    return resume_stored(shell, run, wishes, env_file, db)

@@ -1,0 +1,102 @@
+"""The arguments and options that commands share: each defined once, as an annotation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from promptprop.cli.shell import Format, Shell
+from promptprop.domain.errors import UsageError
+
+ConfigPath = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.", show_default=False)
+]
+RunReference = Annotated[
+    str, typer.Argument(metavar="RUN", help="Its id, the beginning of it, its name, or `latest`.", show_default=False)
+]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it on Python 3.10
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as budget.usd=5; repeatable."),
+]
+EnvFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--env-file", metavar="FILE", help="Variables to read instead of .env.", show_default=False),
+]
+Database = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--db", metavar="URL", help="The database, such as sqlite:///runs.db.", show_default=False),
+]
+MaxCalls = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--max-calls", metavar="N", min=0, help="Cap on model calls.", show_default=False),
+]
+MaxTokens = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--max-tokens", metavar="N", min=0, help="Cap on tokens.", show_default=False),
+]
+MaxUsd = Annotated[
+    Optional[str],  # noqa: UP045 - a text, so that 0.1 stays a tenth
+    typer.Option("--max-usd", metavar="USD", help="Cap on money.", show_default=False),
+]
+MaxTime = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--max-time", metavar="TIME", help="Cap on active time, such as 90s, 10m, 1h.", show_default=False),
+]
+RetryErrors = Annotated[bool, typer.Option("--retry-errors", help="On resume, make failed calls again.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Write a better prompt back into the prompt file.")]
+Require = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--require", metavar="better", help="End with 3 unless the verdict is better.", show_default=False),
+]
+ExitZero = Annotated[bool, typer.Option("--exit-zero", help="End with 0 whatever the result says.")]
+
+# What every command takes, after its own options; `Shell` is made of them.
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, errors too.")]
+OutputFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--output", "-o", metavar="FILE", help="Write the data to a file.", show_default=False),
+]
+FormatName = Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or md.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only on stderr.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="More on stderr; -vv for all.", show_default=False)
+]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours (also NO_COLOR).")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer questions with yes.")]
+
+COMMON = ("json_", "output", "format_", "quiet", "verbose", "no_color", "no_input", "yes")
+
+
+def common_options(
+    json_: JsonFlag = False,
+    output: OutputFile = None,
+    format_: FormatName = "text",
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    no_color: NoColor = False,
+    no_input: NoInput = False,
+    yes: Yes = False,
+) -> Shell:
+    """The shell that the common options describe. Raises UsageError where they contradict each other."""
+    import sys
+
+    from promptprop.cli.shell import FORMATS
+
+    chosen: Format | None = next((name for name in FORMATS if name == format_), None)
+    if chosen is None:
+        raise UsageError(f"--format {format_!r} is not known here", remedy=f"use one of {', '.join(FORMATS)}")
+    if json_ and chosen == "md":
+        raise UsageError("--json and --format md exclude each other", remedy="leave one out")
+    if quiet and verbose:
+        raise UsageError("-q and -v exclude each other", remedy="leave one out")
+    return Shell(
+        format="json" if json_ else chosen,
+        output=output,
+        verbosity=-1 if quiet else verbose,
+        colour=not no_color,
+        asks=not no_input and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty(),
+        yes=yes,
+    )

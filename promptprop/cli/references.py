@@ -1,0 +1,86 @@
+"""What people name on the command line: a prompt's version, a run's seed or winner, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.bootstrap.outputs import default_program, program_of
+from promptprop.cli.running import existing_run
+from promptprop.domain.errors import RunNotFound, UsageError
+from promptprop.domain.history import fold
+from promptprop.domain.models import Candidate, Program
+
+if TYPE_CHECKING:
+    from promptprop.adapters.storage.store import SqlStore
+
+FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A candidate under the name that it was asked for by; `program` tells the order of its steps."""
+
+    label: str
+    candidate: Candidate
+    program: Program
+
+
+def text_named(reference: str, open_store: Callable[[], SqlStore]) -> tuple[str, str]:
+    """A label and the text of a file, a prompt's version or a run's candidate. Raises UsageError, RunNotFound."""
+    path = Path(reference)
+    if path.is_file():
+        from promptprop.adapters.files.yaml_strict import read_text
+
+        return reference, read_text(path).removesuffix("\n")
+    if path.suffix and ":" not in reference and "@" not in reference:
+        raise UsageError(f"there is no file {reference}", remedy=FORMS)
+    named = candidate_named(open_store(), reference)
+    return named.label, named.candidate.text
+
+
+def candidate_named(store: SqlStore, reference: str) -> Named:
+    """The candidate behind `NAME`, `NAME@VERSION`, `RUN:seed`, `RUN:winner`, `RUN:ID` or `RUN` (its winner).
+
+    A name that is a prompt's and a run's stands for the prompt. Raises UsageError, RunNotFound, AmbiguousRun.
+    """
+    if ":" in reference and "@" not in reference:
+        run, _, which = reference.rpartition(":")
+        return _of_run(store, run, which)
+    known = {version.name for version in store.prompts()} if "@" not in reference else set()
+    if "@" in reference or reference in known:
+        return _of_prompt(store, reference)
+    try:
+        return _of_run(store, reference, "winner")
+    except RunNotFound as error:
+        if reference == "latest":
+            raise
+        remedy = "`promptprop prompts list` and `promptprop runs list` show what there is"
+        raise UsageError(f"neither a prompt nor a run answers to {reference!r}", remedy=remedy) from error
+
+
+def _of_prompt(store: SqlStore, reference: str) -> Named:
+    version = store.prompt(reference)
+    program = default_program(version.candidate)
+    if version.run_id:
+        try:
+            program = program_of(store.run(version.run_id))
+        except RunNotFound:
+            program = default_program(version.candidate)  # the run was removed; the prompt stays
+    return Named(f"{version.name}@{version.version}", version.candidate, program)
+
+
+def _of_run(store: SqlStore, reference: str, which: str) -> Named:
+    run = existing_run(store, reference)
+    history = fold(store.events(run.id))
+    best = history.test.winner_id if history.test else history.best_id
+    wanted = {"seed": history.seed_id, "winner": best}.get(which, which)
+    candidates = store.candidates(run.id)
+    found = [key for key in candidates if wanted and key.startswith(wanted)]
+    if len(found) != 1:
+        what = "has no candidate yet" if not candidates else f"has {len(found) or 'no'} candidates that begin {which!r}"
+        raise UsageError(f"run {run.id[:8]} {what}", remedy=FORMS)
+    label = which if which in {"seed", "winner"} else found[0][:8]
+    return Named(f"{run.id[:8]}:{label}", candidates[found[0]].candidate, program_of(run))

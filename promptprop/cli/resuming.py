@@ -1,0 +1,165 @@
+"""Taking up a run: what a person may decide about it, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.adapters.files.report_words import caps_text, counted
+from promptprop.bootstrap.configuration import database_url
+from promptprop.cli.running import (
+    Begin,
+    Outcome,
+    answer,
+    environment_of,
+    existing_run,
+    opened,
+    run_to_its_end,
+    stored_config,
+)
+from promptprop.cli.shell import Shell
+from promptprop.domain.errors import UsageError
+from promptprop.domain.history import fold
+from promptprop.domain.models import Json
+
+if TYPE_CHECKING:
+    from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.history import History
+    from promptprop.ports import RunRow
+    from promptprop.services.engine import Interventions
+
+NO_GAIN = 3  # exit code of --require better
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the flags of `optimize` and `runs resume` ask for, besides the run itself."""
+
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_usd: str | None = None
+    max_time: str | None = None
+    retry_errors: bool = False
+    apply: bool = False
+    require: str | None = None
+
+    def flags(self) -> dict[str, Json]:
+        """The caps as settings of a configuration."""
+        return {
+            "budget.calls": self.max_calls,
+            "budget.tokens": self.max_tokens,
+            "budget.usd": self.max_usd,
+            "budget.seconds": self.max_time,
+        }
+
+    def caps(self) -> dict[str, Json]:
+        """The caps that were given, as an intervention stores them. Raises UsageError."""
+        given: dict[str, Json] = {"calls": self.max_calls, "tokens": self.max_tokens}
+        if self.max_usd is not None:
+            given["usd"] = _usd(self.max_usd)
+        if self.max_time is not None:
+            given["seconds"] = _seconds(self.max_time)
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def require_known(require: str | None) -> str | None:
+    """The value of --require. Raises UsageError unless it is `better`."""
+    if require not in {None, "better"}:
+        raise UsageError(f"--require {require!r} is not known", remedy="the one verdict to require is `better`")
+    return require
+
+
+def _usd(text: str) -> str:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise UsageError(f"--max-usd wants an amount such as 2.50, got {text!r}", remedy="give an amount in USD")
+    return str(amount)
+
+
+def _seconds(text: str) -> float:
+    from promptprop.domain.settings import UNITS, seconds_of
+
+    try:
+        value = float(seconds_of(text if text.strip()[-1:].isalpha() else f"{text}s"))
+    except ValueError as error:
+        units = ", ".join(UNITS)
+        raise UsageError(
+            f"--max-time wants a time such as 90s or 10m, got {text!r}", remedy=f"units: {units}"
+        ) from error
+    if value <= 0:
+        raise UsageError("--max-time wants more than no time", remedy="such as 90s or 10m")
+    return value
+
+
+def resume_stored(shell: Shell, reference: str, wishes: Wishes, env_file: Path | None, db: str | None) -> int:
+    """Take up a run as it was started, whatever its files say by now; returns the exit code."""
+    from promptprop.bootstrap.outputs import prompt_file
+
+    environment = environment_of(env_file)
+    url = database_url(db, None, environment)
+    store = opened(db, env_file)
+    try:
+        run = existing_run(store, reference)
+        if wishes.apply:
+            prompt_file(stored_config(run))
+    finally:
+        store.close()
+    return conclude(shell, run_to_its_end(shell, url, environment, resuming(shell, run.id, wishes, None)), wishes)
+
+
+def resuming(shell: Shell, reference: str, wishes: Wishes, loaded: LoadedConfig | None) -> Begin:
+    """What takes up a run: find it, hold it against the configuration on disk where one is given, and say so."""
+
+    async def begin(store: SqlStore) -> tuple[RunRow, Interventions]:
+        from promptprop.services.engine import Interventions
+
+        run = existing_run(store, reference)
+        if loaded is not None:
+            from promptprop.bootstrap.preparation import check_same, prepare
+
+            check_same(run, await prepare(store, loaded))
+        history = fold(store.events(run.id))
+        caps = raised_caps(wishes, history.budget)
+        if not history.finished:
+            _tell(shell, run, history, caps)
+        return run, Interventions(caps, wishes.retry_errors)
+
+    return begin
+
+
+def raised_caps(wishes: Wishes, now: Mapping[str, Json]) -> dict[str, Json]:
+    """The caps that were asked for and are not those in force."""
+
+    def differs(name: str, value: Json) -> bool:
+        current = now.get(name)
+        return current is None or Decimal(str(current)) != Decimal(str(value))
+
+    return {name: value for name, value in wishes.caps().items() if differs(name, value)}
+
+
+def _tell(shell: Shell, run: RunRow, history: History, caps: Mapping[str, Json]) -> None:
+    total = history.spend.total
+    done = f"{counted(history.decisions, 'decision')} and {counted(total.calls, 'call')} on record"
+    raised = f", with {caps_text({**history.budget, **caps})} now" if caps else ""
+    shell.note(f"run {run.id[:8]} ({run.name}) goes on: {done}{raised}")
+
+
+def conclude(shell: Shell, outcome: Outcome, wishes: Wishes) -> int:
+    """Apply the winner where that was asked for, show how the run ended, and return the exit code."""
+    from promptprop.bootstrap.outputs import apply_winner
+
+    report = outcome.report
+    notes, extra = [], dict[str, Json]()
+    if wishes.apply and report is not None and outcome.error is None:
+        applied = apply_winner(stored_config(outcome.run), report)
+        notes, extra = [applied.sentence], {"applied": applied.written}
+    code = answer(shell, outcome, notes, extra)
+    missed = wishes.require == "better" and report is not None and report.verdict != "better"
+    return NO_GAIN if missed and not code else code

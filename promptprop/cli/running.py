@@ -1,0 +1,171 @@
+"""What `optimize`, `eval` and `resume` share: begin or take up a run, watch it, and answer, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.adapters.logs import bind, configure
+from promptprop.bootstrap.assembly import build_engine
+from promptprop.bootstrap.configuration import database_url, open_database, project_folder
+from promptprop.cli.failures import show_error
+from promptprop.cli.interrupts import Interrupts
+from promptprop.cli.progress import Progress, progress_for
+from promptprop.cli.shell import Shell
+from promptprop.domain.errors import Interrupted, PromptPropError, RunNotFound, StorageError
+from promptprop.domain.models import Json
+from promptprop.domain.report import Report, report_json
+from promptprop.ports import EventSink, RunRow
+
+if TYPE_CHECKING:
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.config import RunConfig
+    from promptprop.services.engine import Engine, Interventions
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its report as far as it came, what was written, and the error that ended it, if one did."""
+
+    run: RunRow
+    report: Report | None
+    paths: Mapping[str, str] = field(default_factory=dict)
+    error: PromptPropError | None = None
+    notes: tuple[str, ...] = ()
+    db: str = ""
+
+
+Begin = Callable[["SqlStore"], Awaitable["tuple[RunRow, Interventions | None]"]]
+
+
+def run_to_its_end(shell: Shell, url: str, env: Mapping[str, str], begin: Begin) -> Outcome:
+    """Open the database, let `begin` store or find the run (with what a person decides), and bring it to an end.
+
+    Raises what went wrong before there was a run; what goes wrong later is in the outcome.
+    """
+    progress = progress_for(shell)
+    interrupts = Interrupts(progress.say if not shell.quiet else lambda _text: None)
+    configure(project_folder() / "logs", shell.verbosity)
+    with contextlib.closing(open_database(url)) as store:
+        try:
+            outcome = interrupts.run(_conduct(store, url, env, progress, begin))
+        finally:
+            progress.end()
+    error = outcome.error
+    named = interrupts.named(error) if isinstance(error, Interrupted) else error
+    return replace(outcome, error=named, db=unusual(url, env))
+
+
+async def _conduct(store: SqlStore, url: str, env: Mapping[str, str], progress: Progress, begin: Begin) -> Outcome:
+    run, interventions = await begin(store)
+    engine = build_engine(store, url, env)
+    with bind(run_id=run.id):
+        if store.run(run.id).status == "finished" and not (interventions and interventions.events()):
+            report = engine.report(run.id)
+            return _outcome(run, report, None, ["the run was finished already: this is what it found"])
+        return await _watch(store, engine, run, env, progress, interventions)
+
+
+async def _watch(
+    store: SqlStore,
+    engine: Engine,
+    run: RunRow,
+    env: Mapping[str, str],
+    progress: Progress,
+    interventions: Interventions | None,
+) -> Outcome:
+    from promptprop.bootstrap.outputs import build_tracking
+    from promptprop.domain.config import RunConfig
+
+    error: PromptPropError | None = None
+    tracking = build_tracking(engine, run, RunConfig.model_validate(run.snapshot["config"]), env)
+    sinks: list[EventSink] = [progress, *([tracking] if tracking else [])]
+    progress.begin()
+    beat = asyncio.create_task(progress.beat())
+    try:
+        await engine.run(run.id, interventions=interventions, sinks=sinks)
+    except PromptPropError as ended:
+        error = ended
+    finally:
+        beat.cancel()
+        progress.end()
+    if error is not None and not store.events(run.id):
+        await store.delete_run(run.id)  # it never began: nothing was decided and nothing paid
+        raise error
+    notes = [f"tracking: {tracking.problem}"] if tracking and tracking.problem else []
+    return _outcome(run, engine.report(run.id), error, notes)
+
+
+def _outcome(run: RunRow, report: Report, error: PromptPropError | None, notes: list[str]) -> Outcome:
+    """The outcome, with the run's folder written; where that fails the run itself is safe, so it is only told."""
+    from promptprop.bootstrap.outputs import write_run_folder
+
+    paths: dict[str, str] = {}
+    try:
+        paths = write_run_folder(run, report)
+    except StorageError as unwritable:
+        notes = [*notes, f"not written: {unwritable.message}"]
+    return Outcome(run, report, paths, error, tuple(notes))
+
+
+def answer(shell: Shell, outcome: Outcome, notes: Sequence[str] = (), extra: Mapping[str, Json] | None = None) -> int:
+    """Show how a run ended; returns the exit code of its error, 0 where there is none. `extra` joins the JSON."""
+    from promptprop.adapters.files.report_markdown import render_markdown
+    from promptprop.cli.summary import summary_parts
+
+    report, error = outcome.report, outcome.error
+    said = [*outcome.notes, *notes]
+    if report is None:
+        return show_error(error, as_json=shell.json) if error else 0
+    if error is not None:
+        if shell.json:
+            return show_error(error, as_json=True, run=report_json(report, outcome.paths))
+        shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db))
+        return show_error(error, as_json=False)
+    document = {**report_json(report, outcome.paths), "notes": said, **(extra or {})}
+    shell.show(
+        document, lambda: summary_parts(report, outcome.paths, said, db=outcome.db), lambda: render_markdown(report)
+    )
+    return 0
+
+
+def unusual(url: str, env: Mapping[str, str]) -> str:
+    """The database, if commands would not find it without --db; else nothing."""
+    return "" if url == database_url(None, None, env) else url
+
+
+def environment_of(env_file: Path | None) -> dict[str, str]:
+    """The process's environment over that of `.env`, for commands that read no configuration. Raises ConfigError."""
+    import os
+
+    from promptprop.adapters.files.environment import read_env_file
+
+    file = Path(".env") if env_file is None else env_file
+    found = read_env_file(file) if env_file is not None or file.is_file() else {}
+    return {**{name: value for name, (value, _line) in found.items()}, **os.environ}
+
+
+def opened(db: str | None, env_file: Path | None = None) -> SqlStore:
+    """The database that exists already, for commands that look at it. Raises StorageError, ConfigError."""
+    return open_database(database_url(db, None, environment_of(env_file)), must_exist=True)
+
+
+def existing_run(store: SqlStore, reference: str) -> RunRow:
+    """The run that a reference names. Raises RunNotFound with a remedy that fits, AmbiguousRun."""
+    try:
+        return store.run(reference)
+    except RunNotFound as error:
+        if reference == "latest":
+            raise RunNotFound("there is no run yet", remedy="begin one with `promptprop optimize CONFIG`") from error
+        raise
+
+
+def stored_config(run: RunRow) -> RunConfig:
+    """The configuration that a run was started with."""
+    from promptprop.domain.config import RunConfig
+
+    return RunConfig.model_validate(run.snapshot["config"])
