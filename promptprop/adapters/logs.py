@@ -40,7 +40,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             rf"(?i)(?<![a-z0-9])((?:{_NAMES})(?:[\"']?\s{{0,4}}[:=]\s{{0,4}}|[\"'],\s{{0,4}})(?:b(?=[\"']))?[\"']?"
-            r"(?:(?:bearer|basic|token)\s+)?)(?!\$\{|None\b|null\b)(?:\[redacted\]|[^\s\"',;}\])]+)"
+            r"(?:(?:bearer|basic|token)\s+)?)(?!\$\{|…|None\b|null\b)(?:\[redacted\]|[^\s\"',;}\])]+)"
         ),
         rf"\1{REDACTED}",
     ),
@@ -195,11 +195,16 @@ class JsonLines(logging.Formatter):
 class PlainLines(logging.Formatter):
     """A line for people: time, level, message; control characters are shown, not sent to the terminal."""
 
+    def __init__(self, *, tracebacks: bool = True) -> None:
+        """Without `tracebacks` a failure is told by its message alone: the file holds the rest."""
+        super().__init__()
+        self.tracebacks = tracebacks
+
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, redacted."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         lines = [f"{at} {record.levelname.lower()}: {record.getMessage()}"]
-        if failure := _failure_of(self, record):
+        if self.tracebacks and (failure := _failure_of(self, record)):
             lines.append(failure)
         return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", redact("\n".join(lines)))
 
@@ -243,7 +248,7 @@ def configure(folder: Path | None, verbosity: int = 0, run_id: str | None = None
     if run_id is not None:
         _PROCESS["run_id"] = run_id
     shown = _Stderr()
-    shown.setFormatter(PlainLines())
+    shown.setFormatter(PlainLines(tracebacks=verbosity > 0))
     shown.setLevel({-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(max(verbosity, -1), logging.DEBUG))
     _attach(ours, shown)
     ours.setLevel(logging.DEBUG if verbosity >= 2 else logging.INFO)

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 from promptprop.bootstrap.configuration import SystemClock
 from promptprop.bootstrap.metrics import build_run_scorer
-from promptprop.bootstrap.models import open_endpoints, require_priced
+from promptprop.bootstrap.models import open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
 from promptprop.ports import Brief, Optimizer, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.budget import Amount
     from promptprop.domain.config import RunConfig
     from promptprop.services.engine import Assembly, Engine
     from promptprop.services.plan import Plan
+    from promptprop.services.workbench import EndpointSpec
 
 CONFIRM_SHARE = 0.3  # of select: rows that the search does not see, to choose among the shortlist
 PLAN_SAMPLE = 50
@@ -47,7 +49,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.roles.registry import load_roles
     from promptprop.services.engine import Assembly
     from promptprop.services.plan import require_payable
-    from promptprop.services.workbench import Equipment, reserve_for
+    from promptprop.services.workbench import Equipment
 
     config = RunConfig.model_validate(run.snapshot["config"])
     budget = config.budget.budget
@@ -69,9 +71,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
             longest_inputs=_longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test]),
         )
         require_priced(config, specs)
-        shape = optimizer.shape(brief)
         if run.activity == "optimize":
-            require_payable(budget, reserve_for(equipment, shape.finish, shape.longest))
+            require_payable(budget, finish_reserve(optimizer, brief, specs, equipment.longest_inputs))
     except BaseException:
         for endpoint in endpoints.values():
             await endpoint.client.close()
@@ -87,6 +88,16 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         simulated=any(model.simulated for alias, model in config.endpoints.items() if alias in specs),
     )
     return Assembly(optimizer, brief, equipment, started)
+
+
+def finish_reserve(
+    optimizer: Optimizer, brief: Brief, endpoints: Mapping[str, EndpointSpec], longest_inputs: int
+) -> Amount:
+    """What is held back for FINISH at the start, before any candidate is longer than the seeds."""
+    from promptprop.services.workbench import reserve_for
+
+    longest = max(seed.length for seed in brief.seeds)
+    return reserve_for(brief.program, endpoints, longest_inputs, optimizer.shape(brief).finish, longest)
 
 
 def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
@@ -141,16 +152,16 @@ def _longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> in
     return longest
 
 
-async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Plan:
-    """What this run will take. Free: no model is called. Raises ConfigError, DataError."""
+async def plan_run(store: SqlStore, run: RunRow) -> Plan:
+    """What this run will take. Free: no model is called and no key is needed. Raises ConfigError, DataError."""
     from promptprop.domain.config import RunConfig
     from promptprop.services.plan import make_plan
 
     config = RunConfig.model_validate(run.snapshot["config"])
-    endpoints, specs = await open_endpoints(config, environment, run.activity)
-    for endpoint in endpoints.values():
-        await endpoint.client.close()
+    specs = await price_endpoints(config, run.activity)
     optimizer, brief = build_search(store, run, config)
     rows = (brief.train or brief.select)[:PLAN_SAMPLE]
     sample = store.examples(run.dataset_id, [row.id for row in rows])
-    return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget)
+    longest_inputs = _longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test])
+    reserve = finish_reserve(optimizer, brief, specs, longest_inputs)
+    return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget, reserve)

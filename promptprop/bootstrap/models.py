@@ -34,12 +34,10 @@ async def open_endpoints(
     from promptprop.adapters.models.endpoint import Endpoint
     from promptprop.adapters.models.limiter import Limiter
     from promptprop.adapters.models.retry import Retries
-    from promptprop.domain.config import max_tokens_of
 
     models = needed_endpoints(config, activity)
     check_keys(config, environment, activity)
     endpoints: dict[str, Endpoint] = {}
-    specs: dict[str, EndpointSpec] = {}
     for alias, model in models.items():
         try:
             client = await open_client(config, model, environment, f"models.{alias}")
@@ -47,9 +45,6 @@ async def open_endpoints(
             for opened in endpoints.values():
                 await opened.client.close()
             raise
-        price = _configured_price(model) or client.price()
-        role: RoleName = "task" if alias.startswith("step.") else alias  # type: ignore[assignment]  # the others are roles
-        most = max_tokens_of(role, model)
         endpoints[alias] = Endpoint(
             alias=alias,
             model=model.model,
@@ -57,11 +52,33 @@ async def open_endpoints(
             limiter=Limiter(model.concurrency, model.rpm, model.tpm),
             retries=Retries(count=model.retries),
             timeout=model.timeout,
-            max_tokens=most,
-            price=price,
+            max_tokens=_longest_answer(alias, model),
+            price=_configured_price(model) or client.price(),
         )
-        specs[alias] = EndpointSpec(model.model, parameters_of(config, model, most), most, price)
+    specs = {alias: _spec(config, alias, models[alias], endpoint.price) for alias, endpoint in endpoints.items()}
     return endpoints, specs
+
+
+async def price_endpoints(config: RunConfig, activity: str) -> dict[str, EndpointSpec]:
+    """What requests would say and cost, for `plan`: no key is needed and no connection is opened."""
+    specs = {}
+    for alias, model in needed_endpoints(config, activity).items():
+        client = await open_client(config, model.model_copy(update={"api_key": None, "params": {}}), {}, alias)
+        specs[alias] = _spec(config, alias, model, _configured_price(model) or client.price())
+        await client.close()
+    return specs
+
+
+def _spec(config: RunConfig, alias: str, model: ModelConfig, price: Price | None) -> EndpointSpec:
+    most = _longest_answer(alias, model)
+    return EndpointSpec(model.model, parameters_of(config, model, most), most, price)
+
+
+def _longest_answer(alias: str, model: ModelConfig) -> int:
+    from promptprop.domain.config import max_tokens_of
+
+    role: RoleName = "task" if alias.startswith("step.") else alias  # type: ignore[assignment]  # the others are roles
+    return max_tokens_of(role, model)
 
 
 def parameters_of(config: RunConfig, model: ModelConfig, max_tokens: int) -> dict[str, Json]:

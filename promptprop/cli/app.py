@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from promptprop.cli.options import COMMON, common_options
@@ -94,18 +94,7 @@ def command_of(name: str, target: str) -> click.Command:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     implementation = getattr(importlib.import_module(module), function)
     app.command(name, cls=Command, context_settings=SETTINGS)(with_common_options(implementation))
-    command = get_command(app)
-    _describe_arguments(command, implementation)
-    return command
-
-
-def _describe_arguments(command: click.Command, function: Callable[..., int | None]) -> None:
-    """Give arguments their help back: click 8.5 keeps a `help` of its own, which overwrites the one that typer sets."""
-    parameters = inspect.signature(function, eval_str=True).parameters
-    for argument in command.params:
-        if isinstance(argument, TyperArgument) and argument.name in parameters:
-            metadata = getattr(parameters[argument.name].annotation, "__metadata__", ())
-            argument.help = next((one.help for one in metadata if getattr(one, "help", None)), argument.help)
+    return get_command(app)
 
 
 def with_common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:

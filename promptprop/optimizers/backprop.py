@@ -61,5 +61,4 @@ class Backprop:
             role_calls=2 * options.children,
             finish=finish_size(brief, options.shortlist),
             rounds=options.rounds,
-            longest=max(seed.length for seed in brief.seeds),
         )

@@ -87,8 +87,7 @@ class Classic:
     def shape(self, brief: Brief) -> Shape:
         """How it will spend: every row of train and select in every iteration."""
         rows = len(brief.train) + len(brief.select)
-        longest = max(seed.length for seed in brief.seeds)
-        return Shape(rows, rows, 2, finish_size(brief, 1), self.options.iterations, longest)
+        return Shape(rows, rows, 2, finish_size(brief, 1), self.options.iterations)
 
 
 class _Chain:

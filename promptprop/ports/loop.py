@@ -105,17 +105,13 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round.
-
-    `longest` is the most characters that a candidate of its may have: it bounds what FINISH can cost.
-    """
+    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round."""
 
     set_up: int
     each_round: int
     role_calls: int
     finish: int
     rounds: int
-    longest: int = 0
 
 
 class Optimizer(Protocol):

@@ -78,7 +78,9 @@ class PromptEnvironment(ImmutableSandboxedEnvironment):
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """A key of a map, or a position of a list or text."""
+        """A key of a map, or a position of a list or text; a part of what is missing is missing."""
+        if isinstance(obj, Undefined):
+            return obj
         by_key = isinstance(obj, Mapping) and isinstance(argument, str)
         by_place = isinstance(obj, list | tuple | str) and type(argument) is int
         try:

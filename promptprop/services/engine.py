@@ -157,7 +157,7 @@ class _Course:
     def spend(self) -> Spend:
         """What the run has spent; while the record is replayed, no less than it says."""
         now = self.assembly.ledger.spend if self.assembly else Spend()
-        return max(self.before.spend, now, key=lambda spend: spend.total.calls)
+        return now if now.total.calls >= self.before.spend.total.calls else self.before.spend
 
     async def follow(self, wanted: Sequence[Event]) -> None:
         """Replay the record, go on live, and store how it ended."""
@@ -182,7 +182,8 @@ class _Course:
                 f"run {self.row.id[:8]} was interrupted", remedy=f"promptprop runs resume {self.row.id[:8]}"
             ) from None
         except BudgetSpent as spent:
-            detail = f"the {spent.cap} cap leaves no room for the confirmation and the sealed test"
+            left = "confirmation and the sealed test" if self.row.activity == "optimize" else "rows that are left"
+            detail = f"the {spent.cap} cap leaves no room for the {left}"
             await self._stop("budget", detail)
             raise BudgetExhausted(
                 f"run {self.row.id[:8]}: {detail}; the best prompt so far is kept",
@@ -217,14 +218,22 @@ class _Course:
         self.history = advance(self.history, recorded)
         self._show(recorded)
 
-    async def _append(self, event: Event) -> StoredEvent:
+    async def _append(self, event: Event) -> None:
         meta: dict[str, Json] = {"spend": self.spend().as_json(), "active_seconds": round(self.active_seconds(), 3)}
         stored = StoredEvent(self.row.id, self.seq + 1, self.engine.clock.now(), event, meta)
-        await self.engine.store.append(stored)
-        self.seq += 1
+        write = asyncio.ensure_future(self.engine.store.append(stored))
+        try:
+            await asyncio.shield(write)
+        except asyncio.CancelledError:
+            await write  # a write that was begun cannot be called back, and the next one follows on it
+            self._took(stored)
+            raise
+        self._took(stored)
+
+    def _took(self, stored: StoredEvent) -> None:
+        self.seq = stored.seq
         self.history = advance(self.history, stored)
         self._show(stored)
-        return stored
 
     def _show(self, stored: StoredEvent) -> None:
         for sink in list(self.listening):

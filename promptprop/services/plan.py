@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from promptprop.domain.budget import Amount, Budget, worst_case
@@ -65,11 +65,15 @@ def make_plan(
     endpoints: Mapping[str, EndpointSpec],
     sample: Sequence[Example],
     budget: Budget,
+    reserve: Amount,
 ) -> Plan:
-    """The plan from the seed's real messages on a sample of rows. `require_payable` refuses what it cannot hold."""
+    """The plan from the seed's real messages on a sample of rows.
+
+    `reserve` is what is held back for FINISH; `require_payable` refuses a budget that cannot hold it.
+    """
     evaluation = _evaluation(brief, endpoints, sample)
     role = _role_call(brief, endpoints, sample) if shape.role_calls else NOTHING
-    finish = _times(evaluation, shape.finish)
+    finish = replace(_times(evaluation, shape.finish), high=reserve)
     set_up = _times(evaluation, shape.set_up)
     each_round = _plus(_times(evaluation, shape.each_round), _times(role, shape.role_calls))
     rounds = _affordable(budget, _plus(finish, set_up).likely, each_round.likely, shape.rounds)

@@ -62,15 +62,17 @@ class Equipment:
     longest_inputs: int = 0
 
 
-def reserve_for(kit: Equipment, evaluations: int, longest: int) -> Amount:
+def reserve_for(
+    program: Program, endpoints: Mapping[str, EndpointSpec], longest_inputs: int, evaluations: int, longest: int
+) -> Amount:
     """The worst case of so many evaluations: UTF-8 bytes bound tokens, and retries get a share on top.
 
-    `longest` is in characters; a rewrite may hold letters of two bytes.
+    `longest_inputs` is in bytes, `longest` (of a candidate) in characters; a rewrite may hold letters of two bytes.
     """
     each, carried = Amount(), 0
-    for step in kit.program.steps:
-        spec = kit.endpoints[step.endpoint]
-        size = longest * 2 + kit.longest_inputs + carried
+    for step in program.steps:
+        spec = endpoints[step.endpoint]
+        size = longest * 2 + longest_inputs + carried
         each = each + worst_case((Message("user", "x" * size),), spec.max_tokens, spec.price)
         carried += spec.max_tokens * 4
     return each.times(evaluations + -(-evaluations // RETRY_SHARE))
@@ -145,7 +147,8 @@ class LiveWorkbench:
     def hold(self, evaluations: int, longest: int) -> None:
         """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
         self._searching = evaluations > 0
-        self._kit.ledger.hold(reserve_for(self._kit, evaluations, longest))
+        kit = self._kit
+        kit.ledger.hold(reserve_for(kit.program, kit.endpoints, kit.longest_inputs, evaluations, longest))
 
     async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
         """Evaluate cells; results in the order asked. Raises BudgetSpent, TooManyErrors."""

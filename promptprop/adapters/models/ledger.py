@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -98,7 +98,7 @@ class LedgerModels:
         failures, self._failures = self._failures, []
         return failures
 
-    async def complete_all(self, requests: Iterable[ModelRequest]) -> AsyncIterator[Outcome]:
+    async def complete_all(self, requests: Iterable[ModelRequest]) -> AsyncGenerator[Outcome, None]:
         """Answer requests in the order asked, reading them in a window.
 
         Closed early, calls that were sent already finish in the background and are recorded: see `drain`. Exceptions

@@ -7,16 +7,11 @@ import json
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-with warnings.catch_warnings():  # typer 0.24 takes names from click that click 8.5 is about to move
-    warnings.filterwarnings("ignore", message="'click", category=DeprecationWarning)
-    import typer.core  # noqa: F401
 
 from promptprop.cli.main import main
 
