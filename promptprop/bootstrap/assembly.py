@@ -94,10 +94,11 @@ def finish_reserve(
     optimizer: Optimizer, brief: Brief, endpoints: Mapping[str, EndpointSpec], longest_inputs: int
 ) -> Amount:
     """What is held back for FINISH at the start, before any candidate is longer than the seeds."""
-    from promptprop.services.workbench import reserve_for
+    from promptprop.services.workbench import reserve_for, uses_of
 
     longest = max(seed.length for seed in brief.seeds)
-    return reserve_for(brief.program, endpoints, longest_inputs, optimizer.shape(brief).finish, longest)
+    inputs = longest_inputs * max(uses_of(seed) for seed in brief.seeds)
+    return reserve_for(brief.program, endpoints, inputs, optimizer.shape(brief).finish, longest)
 
 
 def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
@@ -152,13 +153,13 @@ def _longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> in
     return longest
 
 
-async def plan_run(store: SqlStore, run: RunRow) -> Plan:
+async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Plan:
     """What this run will take. Free: no model is called and no key is needed. Raises ConfigError, DataError."""
     from promptprop.domain.config import RunConfig
     from promptprop.services.plan import make_plan
 
     config = RunConfig.model_validate(run.snapshot["config"])
-    specs = await price_endpoints(config, run.activity)
+    specs = await price_endpoints(config, environment, run.activity)
     optimizer, brief = build_search(store, run, config)
     rows = (brief.train or brief.select)[:PLAN_SAMPLE]
     sample = store.examples(run.dataset_id, [row.id for row in rows])

@@ -59,13 +59,16 @@ async def open_endpoints(
     return endpoints, specs
 
 
-async def price_endpoints(config: RunConfig, activity: str) -> dict[str, EndpointSpec]:
+async def price_endpoints(config: RunConfig, environment: Mapping[str, str], activity: str) -> dict[str, EndpointSpec]:
     """What requests would say and cost, for `plan`: no key is needed and no connection is opened."""
     specs = {}
     for alias, model in needed_endpoints(config, activity).items():
-        client = await open_client(config, model.model_copy(update={"api_key": None, "params": {}}), {}, alias)
-        specs[alias] = _spec(config, alias, model, _configured_price(model) or client.price())
-        await client.close()
+        keyless = model.model_copy(update={"api_key": None, "params": {}})
+        client = await open_client(config, keyless, environment, f"models.{alias}")
+        try:
+            specs[alias] = _spec(config, alias, model, _configured_price(model) or client.price())
+        finally:
+            await client.close()
     return specs
 
 

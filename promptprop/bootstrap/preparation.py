@@ -164,10 +164,11 @@ def _compared(snapshot: Mapping[str, Json]) -> dict[str, Json]:
 def _templates(config: RunConfig) -> dict[str, str]:
     """The template of every role: its own file where one is configured, else the shipped one."""
     from promptprop.adapters.files.yaml_strict import read_text
-    from promptprop.roles.registry import ROLES, shipped_template
+    from promptprop.roles.registry import ROLES, check_templates, shipped_template
 
     templates = {}
     for name in ROLES:
         override = getattr(config.roles, name, None)
         templates[name] = read_text(Path(override.template)) if override else shipped_template(name)
+    check_templates(templates)
     return templates

@@ -51,7 +51,7 @@ def plan_apart(loaded: LoadedConfig) -> Plan:
 
         async def work() -> Plan:
             prepared = await prepare(store, loaded)
-            return await plan_run(store, draft_run(prepared, "optimize", {}))
+            return await plan_run(store, draft_run(prepared, "optimize", {}), loaded.environment)
 
         return asyncio.run(work())
 

@@ -40,7 +40,7 @@ class BackpropOptions(BaseModel):
     rounds: int = Field(12, ge=1, le=200, description="Rounds at most.")
     patience: int = Field(3, ge=1, le=50, description="Rounds without a promotion after which the search ends.")
     headroom_rows: int = Field(20, ge=2, le=500, description="Select rows on which the seed is scored twice first.")
-    evidence_rows: int = Field(24, ge=3, le=500, description="Failures to gather before critiques are written.")
+    evidence_rows: int = Field(12, ge=3, le=500, description="Failures to gather before critiques are written.")
     critique_rows: int = Field(6, ge=1, le=30, description="Failures that one critique sees at most.")
     screen_rows: int = Field(6, ge=1, le=100, description="Rows its parent failed, and as many it passed, per screen.")
     survivors: int = Field(3, ge=1, le=16, description="Children that go from the screen into the race at most.")
@@ -83,6 +83,7 @@ class Search:
         self.suspects: set[str] = set()
         self.round = 0
         self.idle = 0
+        self.best_id = brief.seeds[0].id
         self.fruitless = 0
         self.ended = ""
         self.last_problem = ""
@@ -111,11 +112,11 @@ class Search:
 
     async def set_up(self) -> None:
         """Keep the seeds, and measure headroom: the first seed twice on a sample of select."""
-        self._hold()
         for candidate in self.brief.seeds:
             if candidate.id not in self.archive:
                 await self._keep(Proposal(candidate), round_=0)
                 self.archive[candidate.id] = candidate
+        self._hold()
         count = min(self.options.headroom_rows, len(self.brief.select))
         sample = spread(self.brief.select, count, stream(self.brief.seed, "headroom"))
         first = [Cell(self.seed, row.id) for row in sample]
@@ -328,8 +329,9 @@ class Search:
                     "kept": won,
                 }
             )
-        self.idle = 0 if self.now.promoted else self.idle + 1
         best = self._best()
+        self.idle = 0 if self.now.promoted or best.id != self.best_id else self.idle + 1
+        self.best_id = best.id
         numbers = self.scores.numbers(best.id, self.brief.select)
         self.tell(facts.RoundEnded(self.round, best.id, mean_of(numbers.values()), len(self.now.promoted)))
 

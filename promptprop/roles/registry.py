@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Mapping
 from importlib import resources
 
+from promptprop.domain.errors import ConfigError
+from promptprop.domain.models import Json, Prompt
 from promptprop.ports import Role
 
 ROLES: dict[str, str] = {
@@ -21,6 +23,26 @@ REPAIR = (
 def shipped_template(name: str) -> str:
     """The text of a role's own template."""
     return resources.files("promptprop.roles").joinpath("templates").joinpath(f"{name}.md").read_text("utf-8")
+
+
+def check_templates(templates: Mapping[str, str]) -> None:
+    """Fill each template once with made-up inputs. Raises ConfigError naming the role whose template is wrong."""
+    failure = {"n": 1, "id": "1", "inputs": {"x": "x"}, "expected": "x", "answer": "x", "feedback": "x"}
+    inputs: dict[str, Json] = {
+        "task": "x",
+        "failures": [failure],
+        "successes": [failure],
+        "critiques": [{"step": "main", "cause": "x", "fix": "x"}],
+        "tried": [{"kind": "cause"}],
+        "kind": "cause",
+        "longest": 1000,
+    }
+    prompts = {"critic": {"main": "{{ x }}"}, "rewriter": {"main": Prompt.of("{{ x }}")}}
+    for name, role in load_roles(templates).items():
+        try:
+            role.messages({**inputs, "prompts": prompts[name]})
+        except ConfigError as error:
+            raise ConfigError(f"the template of the role {name}: {error.problems[0].message}") from error
 
 
 def load_roles(templates: Mapping[str, str]) -> dict[str, Role]:

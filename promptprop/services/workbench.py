@@ -12,6 +12,7 @@ from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, ra
 from promptprop.domain.models import (
     Answer,
     Ask,
+    Candidate,
     Cell,
     Evaluation,
     Example,
@@ -78,6 +79,15 @@ def reserve_for(
     return each.times(evaluations + -(-evaluations // RETRY_SHARE))
 
 
+def uses_of(candidate: Candidate) -> int:
+    """How often a candidate's prompts can show a row's inputs: its placeholders, the step with most of them.
+
+    >>> uses_of(Candidate({"main": Prompt.of("{{ text }} … again: {{ text }}")}))
+    2
+    """
+    return max(1, *(prompt.text.count("{{") for prompt in candidate.prompts.values()))
+
+
 @dataclass(slots=True)
 class Draft:
     """A cell on its way through the steps of the program."""
@@ -117,6 +127,7 @@ class LiveWorkbench:
         self._active_seconds = active_seconds
         self._on_tick = on_tick
         self._barrier = 0
+        self._uses = 1
         self._searching = False
         self._evaluated = 0
         self._missing = 0
@@ -142,13 +153,14 @@ class LiveWorkbench:
 
     async def keep(self, proposal: Proposal) -> None:
         """Store a candidate's texts, so that events can name it by id."""
+        self._uses = max(self._uses, uses_of(proposal.candidate))
         await self._kit.store.keep_candidate(self._kit.run_id, proposal)
 
     def hold(self, evaluations: int, longest: int) -> None:
         """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
         self._searching = evaluations > 0
         kit = self._kit
-        kit.ledger.hold(reserve_for(kit.program, kit.endpoints, kit.longest_inputs, evaluations, longest))
+        kit.ledger.hold(reserve_for(kit.program, kit.endpoints, kit.longest_inputs * self._uses, evaluations, longest))
 
     async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
         """Evaluate cells; results in the order asked. Raises BudgetSpent, TooManyErrors."""

@@ -127,7 +127,7 @@ def _starting(shell: Shell, loaded: LoadedConfig, *, unlimited: bool) -> Begin:
         from promptprop.cli.planning import draft_run, head_of
 
         prepared = await prepare(store, loaded)
-        plan = await plan_run(store, draft_run(prepared, "optimize", {}))
+        plan = await plan_run(store, draft_run(prepared, "optimize", {}), loaded.environment)
         config = loaded.config
         if not shell.quiet:
             from promptprop.cli.summary import head_parts

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from event_strategies import JSON
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptprop.domain.models import (
@@ -65,6 +65,7 @@ def test_a_digest_is_the_same_on_every_machine() -> None:
     assert digest({"a": 1}, 16) == digest({"a": 1})[:16]
 
 
+@example("a\ud800\x00b")
 @given(TEXTS)
 def test_a_storable_text_is_utf8_without_nul_and_stays_as_it_is(text: str) -> None:
     stored = storable(text)
