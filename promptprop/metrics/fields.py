@@ -218,7 +218,7 @@ def _day(value: Json, formats: tuple[str, ...]) -> dt.date | None:
     for pattern in formats:
         try:
             return dt.datetime.strptime(text, pattern).date()  # noqa: DTZ007 - only the day is kept
-        except ValueError:  # noqa: PERF203 - a format that does not fit is the normal case
+        except ValueError:
             continue
     match = _DATE.match(text)
     if match is None:

@@ -161,7 +161,7 @@ def build_scorer(specs: Sequence[MetricSpec], folder: Path, elsewhere: Sequence[
     for spec in specs:
         try:
             metrics.append(_build(spec, folder))
-        except ConfigError as error:  # noqa: PERF203 - all problems are told at once
+        except ConfigError as error:
             problems += [Problem(f"metric `{spec.id}`: {p.message}", p.place, p.remedy) for p in error.problems]
     if not problems and metrics and not any(spec.weight != 0 or spec.gate for spec in [*specs, *elsewhere]):
         problems.append(

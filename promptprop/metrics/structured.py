@@ -53,7 +53,7 @@ def _first_of(texts: Iterator[str] | Sequence[str], decoder: json.JSONDecoder) -
     for text in texts:
         try:
             return (decoder.raw_decode(text)[0],)
-        except (ValueError, RecursionError):  # noqa: PERF203 - most texts do not begin with JSON
+        except (ValueError, RecursionError):
             continue
     return None
 
