@@ -83,7 +83,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         optimizer=config.optimizer.name if run.activity == "optimize" else "",
         seed=config.seed,
         rows={name: len(getattr(brief, name)) for name in ("train", "select", "confirm", "test")},
-        models={alias: model.model for alias, model in config.endpoints.items() if alias in specs},
+        models={alias: spec.model for alias, spec in specs.items()},
         budget=budget.as_json(),
         simulated=any(model.simulated for alias, model in config.endpoints.items() if alias in specs),
     )

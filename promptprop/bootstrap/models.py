@@ -47,7 +47,7 @@ async def open_endpoints(
             raise
         endpoints[alias] = Endpoint(
             alias=alias,
-            model=model.model,
+            model=_named(model, environment, alias).model,
             client=client,
             limiter=Limiter(model.concurrency, model.rpm, model.tpm),
             retries=Retries(count=model.retries),
@@ -55,7 +55,10 @@ async def open_endpoints(
             max_tokens=_longest_answer(alias, model),
             price=_configured_price(model) or client.price(),
         )
-    specs = {alias: _spec(config, alias, models[alias], endpoint.price) for alias, endpoint in endpoints.items()}
+    specs = {
+        alias: _spec(config, alias, _named(models[alias], environment, alias), endpoint.price)
+        for alias, endpoint in endpoints.items()
+    }
     return endpoints, specs
 
 
@@ -66,10 +69,18 @@ async def price_endpoints(config: RunConfig, environment: Mapping[str, str], act
         keyless = model.model_copy(update={"api_key": None, "params": {}})
         client = await open_client(config, keyless, environment, f"models.{alias}")
         try:
-            specs[alias] = _spec(config, alias, model, _configured_price(model) or client.price())
+            named = _named(model, environment, alias)
+            specs[alias] = _spec(config, alias, named, _configured_price(model) or client.price())
         finally:
             await client.close()
     return specs
+
+
+def _named(model: ModelConfig, environment: Mapping[str, str], alias: str) -> ModelConfig:
+    """The model with references in its name resolved: a request's key names what answers, not where it is named."""
+    from promptprop.adapters.files.environment import resolve
+
+    return model.model_copy(update={"model": resolve(model.model, environment, f"models.{alias}.model")})
 
 
 def _spec(config: RunConfig, alias: str, model: ModelConfig, price: Price | None) -> EndpointSpec:

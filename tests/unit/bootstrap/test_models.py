@@ -19,6 +19,7 @@ from promptprop.bootstrap.models import (
     needed_endpoints,
     open_endpoints,
     parameters_of,
+    price_endpoints,
     require_priced,
     world_digest,
     world_file,
@@ -236,3 +237,14 @@ def test_another_world_has_another_digest_and_a_missing_one_is_named(load_change
             world_digest(config, config.models.task)
         assert "DATASET.world.yaml" in str(caught.value)
         world.unlink(missing_ok=True)
+
+
+async def test_a_requests_key_names_the_model_that_answers_and_not_the_variable_that_names_it(
+    load_changed: Any,
+) -> None:
+    loaded = load_changed(**{"models.task": "openai/${env:WHICH}"})
+    keys = {}
+    for name in ("small", "large"):
+        specs = await price_endpoints(loaded.config, {"WHICH": name}, "evaluate")
+        keys[name] = specs["task"].model
+    assert keys == {"small": "openai/small", "large": "openai/large"}
