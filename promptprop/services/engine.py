@@ -24,7 +24,7 @@ from promptprop.domain.errors import (
     TooManyErrors,
     UsageError,
 )
-from promptprop.domain.events import Event, StoredEvent
+from promptprop.domain.events import Event, StoredEvent, body_of
 from promptprop.domain.history import History, advance, fold
 from promptprop.domain.models import PICO, Candidate, Json
 from promptprop.domain.report import Report, report_of
@@ -233,6 +233,13 @@ class _Course:
     def _took(self, stored: StoredEvent) -> None:
         self.seq = stored.seq
         self.history = advance(self.history, stored)
+        spent = self.history.spend.total
+        log.info(
+            "%s (event %d)",
+            stored.event.kind.replace("_", " "),
+            stored.seq,
+            extra={"run_id": self.row.id, "event": body_of(stored.event), "calls": spent.calls, "tokens": spent.tokens},
+        )
         self._show(stored)
 
     def _show(self, stored: StoredEvent) -> None:
