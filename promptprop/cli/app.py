@@ -16,12 +16,15 @@ from typer.main import get_command
 
 from promptprop.cli.options import COMMON, common_options
 from promptprop.cli.registry import COMMANDS, GROUPS
+from promptprop.domain.errors import Interrupted
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
     """A command whose help lists its own options first, and the common ones apart."""
+
+    own: frozenset[str] = frozenset()  # common options to which the command gives a meaning of its own
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Arguments, options, common options."""
@@ -30,7 +33,7 @@ class Command(TyperCommand):
             record = parameter.get_help_record(ctx)
             if record is None:
                 continue
-            common = parameter.name in COMMON or "--help" in parameter.opts
+            common = (parameter.name in COMMON and parameter.name not in self.own) or "--help" in parameter.opts
             where = "Arguments" if isinstance(parameter, click.Argument) else "Common options" if common else "Options"
             parts[where].append(record)
         for title, records in parts.items():
@@ -43,6 +46,13 @@ class Group(TyperGroup):
     """The commands of the registry below a prefix (empty at the root)."""
 
     prefix = ""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does. Raises Interrupted for Ctrl-C, which typer would turn into an exit code without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's shape
         """The names at this level, in the order of the registry."""
@@ -94,7 +104,10 @@ def command_of(name: str, target: str) -> click.Command:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     implementation = getattr(importlib.import_module(module), function)
     app.command(name, cls=Command, context_settings=SETTINGS)(with_common_options(implementation))
-    return get_command(app)
+    command = get_command(app)
+    if isinstance(command, Command):
+        command.own = frozenset(inspect.signature(implementation).parameters)
+    return command
 
 
 def with_common_options(function: Callable[..., int | None]) -> Callable[..., int | None]:

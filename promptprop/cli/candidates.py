@@ -30,7 +30,7 @@ def candidate_table(history: History, width: int, records: Sequence[CandidateRec
     table.add_column("hypothesis", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("screen", justify="right", no_wrap=True, width=6)
     table.add_column("race", justify="right", no_wrap=True, width=19 if width >= WITH_INTERVAL else 6)
-    table.add_column("state", no_wrap=True, width=9)
+    table.add_column("state", no_wrap=True, width=10)
     for record in history.candidates.values() if records is None else records:
         cells = _cells(record, history, width)
         table.add_row(*(cells if width >= WITH_ID else [cells[0], *cells[2:]]))
@@ -55,7 +55,7 @@ def _cells(record: CandidateRecord, history: History, width: int) -> list[Text]:
         summary,
         Text(screened, style=faint),
         Text(race, style=faint or _colour(raced.mean if raced else 0.0)),
-        Text(state[:9], style=style),
+        Text(state, style=style),
     ]
 
 

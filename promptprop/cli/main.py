@@ -13,6 +13,14 @@ STREAM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}  # what a s
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code (docs/exit-codes.md)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _answer(arguments)
+    except KeyboardInterrupt as early:  # while modules load, before anything is begun
+        return _told(early, arguments)
+
+
+def _answer(arguments: list[str]) -> int:
+    """The command's exit code, with everything flushed that it wrote."""
     if arguments[:1] == ["--version"]:
         from promptprop import __version__
 
@@ -44,12 +52,8 @@ def _open_streams() -> None:
 
 def _guarded(arguments: list[str]) -> int:
     """The command's exit code, whatever it raises."""
-    from promptprop.domain.errors import Interrupted
-
     try:
         return _run(arguments)
-    except KeyboardInterrupt:
-        return _told(Interrupted("interrupted"), arguments)
     except BrokenPipeError:
         _leave_stdout()  # the reader has had enough, as in `promptprop runs list | head -1`
         return 0
@@ -57,14 +61,16 @@ def _guarded(arguments: list[str]) -> int:
         return _told(error, arguments)
 
 
-def _told(error: Exception, arguments: list[str]) -> int:
+def _told(error: BaseException, arguments: list[str]) -> int:
     """Tell the error the way that the command line asks for; its exit code."""
     import click
 
     from promptprop.cli.failures import show_bug, show_error, stream_error, usage_error, wants_json
-    from promptprop.domain.errors import PromptPropError
+    from promptprop.domain.errors import Interrupted, PromptPropError
 
     as_json = wants_json(arguments)
+    if isinstance(error, KeyboardInterrupt):
+        return show_error(Interrupted("interrupted"), as_json=as_json)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         text = error.ctx.get_help() if error.ctx else ""
         (sys.stderr if arguments else sys.stdout).write(text + "\n")

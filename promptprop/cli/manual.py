@@ -19,7 +19,8 @@ _INTRODUCTION = """\
 Written from `promptprop COMMAND --help` by `python -m promptprop.cli.manual > docs/cli.md`; do not edit it by hand.
 
 Data goes to stdout, progress and logs to stderr. A run is named by its id, the beginning of it (four letters or more),
-its name, or `latest`. `--json` prints one document on stdout, on errors too:
+its name, or `latest`; where a prompt is asked for, `latest` is the newest optimization.
+`--json` prints one document on stdout, on errors too:
 `{"error": {"code", "message", "remedy", "problems": [{"message", "file", "line", "column", "remedy"}]}, "exit_code"}`,
 with the run's state as `run` where there is one. What the codes mean stands in [exit-codes.md](exit-codes.md).
 

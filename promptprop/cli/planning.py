@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +54,8 @@ def plan_apart(loaded: LoadedConfig) -> Plan:
             prepared = await prepare(store, loaded)
             return await plan_run(store, draft_run(prepared, "optimize", {}), loaded.environment)
 
-        return asyncio.run(work())
+        with contextlib.redirect_stdout(sys.stderr):  # a metric's module may print as it loads
+            return asyncio.run(work())
 
 
 def head_of(config: RunConfig, activity: str, plan: Plan | None = None) -> list[tuple[str, str]]:

@@ -14,9 +14,9 @@ from promptprop.adapters.files.report_words import (
     counted,
     dollars,
     duration,
-    money,
     points,
     score,
+    spent,
 )
 from promptprop.cli.shell import Shell
 from promptprop.domain import events as facts
@@ -124,8 +124,11 @@ class Watch:
         parts = [f"{total.calls:,}{f'/{budget.calls:,}' if budget.calls is not None else ''} calls"]
         if budget.tokens is not None:
             parts.append(f"{total.tokens:,}/{budget.tokens:,} tokens")
-        usd = money(total.picousd) + (f"/{dollars(budget.usd)}" if budget.usd is not None else "")
-        parts.append(usd)
+        unpriced = sum(role.unpriced for role in self.spend.roles.values())
+        if budget.usd is not None:
+            parts.append(f"{spent(total.picousd, unpriced)}/{dollars(budget.usd)}")
+        elif total.picousd or not unpriced:
+            parts.append(spent(total.picousd, unpriced))
         cap = f"/{duration(budget.seconds)}" if budget.seconds is not None else ""
         parts.append(f"{duration(self.elapsed)}{cap}")
         left = self.left(budget)

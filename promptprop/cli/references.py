@@ -16,6 +16,7 @@ from promptprop.domain.models import Candidate, Program
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
 
+RECENT = 1000  # runs that are looked through for the newest optimization
 FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
 
 
@@ -72,8 +73,13 @@ def _of_prompt(store: SqlStore, reference: str) -> Named:
     return Named(f"{version.name}@{version.version}", version.candidate, program)
 
 
+def _newest_optimization(store: SqlStore) -> str | None:
+    """The run that `latest` means where a prompt is asked for: evaluations that came after it have no winner."""
+    return next((run.id for run in store.runs(RECENT) if run.activity == "optimize"), None)
+
+
 def _of_run(store: SqlStore, reference: str, which: str) -> Named:
-    run = existing_run(store, reference)
+    run = existing_run(store, _newest_optimization(store) or reference if reference == "latest" else reference)
     history = fold(store.events(run.id))
     best = history.test.winner_id if history.test else history.best_id
     wanted = {"seed": history.seed_id, "winner": best}.get(which, which)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from promptprop.cli.failures import show_error
 from promptprop.cli.interrupts import Interrupts
 from promptprop.cli.progress import Progress, progress_for
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import Interrupted, PromptPropError, RunNotFound, StorageError
+from promptprop.domain.errors import Interrupted, PromptPropError, RunLocked, RunNotFound, StorageError
 from promptprop.domain.models import Json
 from promptprop.domain.report import Report, report_json
 from promptprop.ports import EventSink, RunRow
@@ -49,25 +51,48 @@ def run_to_its_end(shell: Shell, url: str, env: Mapping[str, str], begin: Begin)
     """
     progress = progress_for(shell)
     interrupts = Interrupts(progress.say if not shell.quiet else lambda _text: None)
-    configure(project_folder() / "logs", shell.verbosity)
     with contextlib.closing(open_database(url)) as store:
+        configure(project_folder() / "logs", shell.verbosity)  # after the database: its complaint is the clearer one
         try:
-            outcome = interrupts.run(_conduct(store, url, env, progress, begin))
+            with redirect_stdout(sys.stderr):  # metrics are people's own code, and stdout is for the answer
+                outcome = interrupts.run(_conduct(store, url, env, progress, begin))
         finally:
             progress.end()
     error = outcome.error
     named = interrupts.named(error) if isinstance(error, Interrupted) else error
-    return replace(outcome, error=named, db=unusual(url, env))
+    return replace(outcome, error=named, db=unusual(url, env), notes=(*outcome.notes, *_vanished(url)))
+
+
+def _vanished(url: str) -> list[str]:
+    """What to say where the database's file is gone: the system lets a process write on into a removed file."""
+    from promptprop.adapters.storage.connection import sqlite_file
+
+    file = sqlite_file(url)
+    if file is None or file.exists():
+        return []
+    return [f"the database {file} was removed while the run went on: but for the files above, the run is lost"]
 
 
 async def _conduct(store: SqlStore, url: str, env: Mapping[str, str], progress: Progress, begin: Begin) -> Outcome:
-    run, interventions = await begin(store)
+    run, interventions = await _begun(store, begin)
     engine = build_engine(store, url, env)
     with bind(run_id=run.id):
         if store.run(run.id).status == "finished" and not (interventions and interventions.events()):
             report = engine.report(run.id)
             return _outcome(run, report, None, ["the run was finished already: this is what it found"])
         return await _watch(store, engine, run, env, progress, interventions)
+
+
+async def _begun(store: SqlStore, begin: Begin) -> tuple[RunRow, Interventions | None]:
+    """What `begin` stores or finds. An interrupt waits for it, so that no run is left that never began."""
+    beginning = asyncio.ensure_future(begin(store))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        run, _ = await beginning
+        if run.status == "created" and not store.events(run.id):
+            await store.delete_run(run.id)
+        raise
 
 
 async def _watch(
@@ -82,21 +107,28 @@ async def _watch(
     from promptprop.domain.config import RunConfig
 
     error: PromptPropError | None = None
+    cancelled = False
     tracking = build_tracking(engine, run, RunConfig.model_validate(run.snapshot["config"]), env)
     sinks: list[EventSink] = [progress, *([tracking] if tracking else [])]
     progress.begin()
     beat = asyncio.create_task(progress.beat())
     try:
         await engine.run(run.id, interventions=interventions, sinks=sinks)
+    except RunLocked:
+        raise  # the run is another process's: it neither stopped nor is its folder ours to write
     except PromptPropError as ended:
         error = ended
+    except asyncio.CancelledError:
+        cancelled = True  # before the first event, or after the last one: else the engine says Interrupted
     finally:
         beat.cancel()
         progress.end()
-    if error is not None and not store.events(run.id):
+    if (error is not None or cancelled) and not store.events(run.id):
         await store.delete_run(run.id)  # it never began: nothing was decided and nothing paid
-        raise error
+        raise error or asyncio.CancelledError
     notes = [f"tracking: {tracking.problem}"] if tracking and tracking.problem else []
+    if cancelled:
+        notes.append("interrupted when the run was over: its result is complete, MLflow's record may not be")
     return _outcome(run, engine.report(run.id), error, notes)
 
 

@@ -15,10 +15,10 @@ from promptprop.adapters.files.report_words import (
     dollars,
     duration,
     gain,
-    money,
     p_value,
     score,
     shortened,
+    spent,
     stop_sentence,
     verdict_sentence,
 )
@@ -74,7 +74,7 @@ def evaluation_parts(
     if history.status != "finished":
         facts += [
             ("stopped", stop_sentence(history)),
-            ("resume", f"promptprop runs resume {report.run_id[:8]}{option}"),
+            ("resume", _resume_command(report, option)),
         ]
     if report.seed.usd_per_1000_rows is not None:
         facts.append(("cost", f"{dollars(report.seed.usd_per_1000_rows)} per 1,000 rows"))
@@ -125,11 +125,13 @@ def _spend(history: History) -> list[RenderableType]:
     roles = history.spend.roles
     if not roles:
         return []
-    rows: list[Sequence[str | Text]] = [_spend_row(role, spend) for role, spend in sorted(roles.items())]
+    total = _sum(list(roles.values()))
+    head = ["spend", "calls", "tokens", "usd", "hits", *(["unconfirmed"] if total.unconfirmed else [])]
+    columns = len(head)
+    rows: list[Sequence[str | Text]] = [_spend_row(role, spend)[:columns] for role, spend in sorted(roles.items())]
     if len(roles) > 1:
-        rows.append([Text(cell, style="bold") for cell in _spend_row("total", _sum(list(roles.values())))])
-    head = ["spend", "calls", "tokens", "usd", "hits", "unconfirmed"]
-    parts: list[RenderableType] = [table_of(head, rows, right=(1, 2, 3, 4, 5))]
+        rows.append([Text(cell, style="bold") for cell in _spend_row("total", total)[:columns]])
+    parts: list[RenderableType] = [table_of(head, rows, right=range(1, columns))]
     unpriced = sum(spend.unpriced for spend in roles.values())
     if unpriced:
         parts.append(Text(f"{counted(unpriced, 'call')} of unknown price are not in the money", style="yellow"))
@@ -141,7 +143,7 @@ def _spend_row(name: str, spend: RoleSpend) -> list[str]:
         name,
         f"{spend.calls:,}",
         f"{spend.tokens:,}",
-        money(spend.picousd),
+        spent(spend.picousd, spend.unpriced),
         f"{spend.hits:,}",
         f"{spend.unconfirmed:,}",
     ]
@@ -197,11 +199,17 @@ def _simulated(history: History) -> list[tuple[str, str | Text]]:
 def _next(report: Report, option: str) -> list[tuple[str, str | Text]]:
     short = report.run_id[:8]
     if not report.history.finished:
-        return [("resume", f"promptprop runs resume {short}{option}")]
+        return [("resume", _resume_command(report, option))]
     if not report.changed:
         return [("next", f"promptprop runs show {short}{option}")]
     export = f"promptprop prompts export {short} -o FILE{option}"
     return [("next", f"promptprop {_diff_command(report)}{option}"), ("", export)]
+
+
+def _resume_command(report: Report, option: str) -> str:
+    """What goes on with a run; where too many rows failed it would fail from its record, so they are asked anew."""
+    failed = report.history.status == "stopped" and report.history.stop_reason == "errors"
+    return f"promptprop runs resume {report.run_id[:8]}{' --retry-errors' if failed else ''}{option}"
 
 
 def _diff_command(report: Report) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -111,7 +111,9 @@ def _read_layers(path: Path, files: list[Path], extending: tuple[Path, ...]) -> 
     root = expanded(read_yaml(path))
     files.append(path)
     if root.kind == "null":
-        raise ConfigError(Problem("the file is empty", Place(str(path)), "promptprop init writes one to start from"))
+        raise ConfigError(
+            Problem("the file is empty", Place(str(path)), "write the keys of a run, as in configs/quickstart.yaml")
+        )
     if root.kind != "map":
         raise ConfigError(Problem("expected a map of keys", root.place))
     base = root.entries.get("extends")
@@ -212,7 +214,17 @@ def _known_keys(config: RunConfig | None, option_models: OptionModels | None) ->
     return known
 
 
+def _named_once(problem: Problem) -> Problem:
+    """The problem without its key, where a flag is its place: `--set budget.calls` has named the key already."""
+    if problem.place is None or not problem.place.file.startswith("--"):
+        return problem
+    flag, _, path = problem.place.file.partition(" ")
+    path = path or next((key for key, name in FLAGS.items() if name == flag), "")
+    key, colon, rest = problem.message.partition(": ")
+    return replace(problem, message=rest) if colon and key in {path, path.rpartition(".")[2]} else problem
+
+
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:
     """In the order of files and lines, the same problem once."""
-    unique = list(dict.fromkeys(problems))
+    unique = list(dict.fromkeys(map(_named_once, problems)))
     return sorted(unique, key=lambda problem: (problem.place.file, problem.place.line) if problem.place else ("", 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -50,17 +51,19 @@ def complaints_of(error: ValidationError) -> list[Complaint]:
     return [complaint for complaint in found if complaint["type"] != "too_short" or complaint["loc"] not in deeper]
 
 
-def described(value: Json, loc: Loc = ()) -> str:
+def described(value: Json | Decimal, loc: Loc = ()) -> str:
     """A value in words: kind and contents, secrets and long texts cut.
 
     >>> described("five"), described(True), described(None), described(5.0)
     ("the text 'five'", 'true', 'nothing', 'the number 5.0')
+    >>> described(Decimal("-1"))  # money is read before its bounds are looked at
+    'the number -1'
     """
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return f"the number {value}"
     if isinstance(value, str):
         text = str(shown(loc, value))
@@ -170,6 +173,6 @@ def wanted_texts(root: Node, complaints: Iterable[Complaint]) -> list[tuple[Loc,
     for complaint in complaints:
         if complaint["type"] == "string_type":
             node, _, taken = find(root, complaint["loc"])
-            if taken == len(complaint["loc"]) and node.text is not None and node.kind != "text":
+            if taken == len(complaint["loc"]) and node.text is not None and node.kind not in {"text", "null"}:
                 found.append((complaint["loc"], node))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +15,7 @@ from promptprop.domain.models import Json, storable
 
 MAX_DEPTH = 100
 NAMES_SHOWN = 12
+_SEPARATORS = re.compile(r"[,;\t|]")
 T = TypeVar("T")
 
 
@@ -195,6 +197,8 @@ class RowFields:
         shown = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
         close = difflib.get_close_matches(column, names, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else ""
+        if len(names) == 1 and column in _SEPARATORS.split(names[0]):
+            remedy = "separate columns by commas, or by tabs with data.format: tsv"
         message = f"the column {column!r} is missing; there are: {shown or 'none'}"
         self.flaws.append(Flaw(message, remedy, missing=column))
 

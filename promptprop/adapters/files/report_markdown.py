@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from promptprop.adapters.files.report_words import (
     caps_text,
+    counted,
     dollars,
     duration,
     gain,
     hypothesis_text,
-    money,
     p_value,
     score,
+    spent,
     stop_sentence,
     verdict_sentence,
 )
@@ -110,22 +111,32 @@ def _learned(report: Report) -> list[str]:
 
 def _spend(history: History) -> list[str]:
     rows = [
-        [role, f"{one.calls:,}", f"{one.tokens:,}", money(one.picousd), f"{one.hits:,}", f"{one.unconfirmed:,}"]
+        [
+            role,
+            f"{one.calls:,}",
+            f"{one.tokens:,}",
+            spent(one.picousd, one.unpriced),
+            f"{one.hits:,}",
+            f"{one.unconfirmed:,}",
+        ]
         for role, one in sorted(history.spend.roles.items())
     ]
     total = history.spend.total
     unconfirmed = sum(one.unconfirmed for one in history.spend.roles.values())
+    unpriced = sum(one.unpriced for one in history.spend.roles.values())
     rows.append(
         [
             "**total**",
             f"{total.calls:,}",
             f"{total.tokens:,}",
-            money(total.picousd),
+            spent(total.picousd, unpriced),
             f"{history.spend.hits:,}",
             f"{unconfirmed:,}",
         ]
     )
-    return ["## Spend", "", *_table(["role", "calls", "tokens", "USD", "from the ledger", "unconfirmed"], rows), ""]
+    head = ["role", "calls", "tokens", "USD", "from the ledger", "unconfirmed"]
+    note = [f"{counted(unpriced, 'call')} of unknown price are not in the money.", ""] if unpriced else []
+    return ["## Spend", "", *_table(head, rows), "", *note]
 
 
 def _prompts(report: Report) -> list[str]:

@@ -62,6 +62,15 @@ def money(picousd: int) -> str:
     return dollars(Decimal(picousd) / PICO)
 
 
+def spent(picousd: int, unpriced: int) -> str:
+    """Money that was spent; a dash where there is none only because the calls have no known price.
+
+    >>> spent(0, 3), spent(0, 0), spent(4_560_000_000, 1)
+    ('–', '$0', '$0.0046')
+    """
+    return "–" if unpriced and not picousd else money(picousd)
+
+
 def dollars(amount: Decimal) -> str:
     """The same for an amount that is a Decimal already."""
     if not amount:
@@ -122,6 +131,8 @@ def verdict_sentence(report: Report) -> str:
     if report.verdict == "untested" or delta is None:
         return "untested: the sealed test was not opened, so nothing is claimed"
     if report.verdict == "unchanged":
+        if len(report.history.candidates) == 1:
+            return "unchanged: the search came to no rewrite, so the seed stays"
         return "unchanged: no rewrite held up on rows that the search had not seen, so the seed stays"
     figures = f"{points(delta.mean)} points [{delta.low * 100:.1f}, {delta.high * 100:.1f}]"
     return f"{report.verdict}: {figures} on {counted(delta.n, 'sealed row')}"

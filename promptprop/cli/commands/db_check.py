@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from promptprop.cli.failures import SHOWN
 from promptprop.cli.options import Database, EnvFile, ExitZero
 from promptprop.cli.plain import safe
 from promptprop.cli.shell import Shell
@@ -20,5 +21,8 @@ def check_database(shell: Shell, exit_zero: ExitZero = False, env_file: EnvFile 
     if shell.json:
         shell.write_json({"ok": not problems, "problems": problems})
     else:
-        shell.write(safe("\n".join(problems) or "ok: nothing is wrong") + "\n")
+        lines = [line for problem in problems for line in problem.splitlines()]
+        left = len(lines) - SHOWN
+        shown = [*lines[:SHOWN], f"… and {left:,} more; --json tells all"] if left > 0 else lines
+        shell.write(safe("\n".join(shown) or "ok: nothing is wrong") + "\n")
     return 1 if problems and not exit_zero else 0

@@ -77,6 +77,8 @@ def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program
                 "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
             )
         return program, (Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))}),)
+    if Path(reference).suffix and not {":", "@"} & set(reference):
+        raise UsageError(f"there is no file {reference}", remedy="name a file, NAME@VERSION, RUN:seed or RUN:winner")
     candidate = candidate_named(store, reference).candidate
     if set(candidate.prompts) != {step.id for step in program.steps}:
         raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")

@@ -11,6 +11,7 @@ from promptprop.cli.options import Database, EnvFile
 from promptprop.cli.shell import Shell
 
 ENDINGS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".py": "python", ".md": "markdown"}
+ALIASES = {"md": "markdown"}  # as the other commands call it
 
 
 def export(
@@ -40,7 +41,7 @@ def export(
 
     with contextlib.closing(opened(db, env_file)) as store:
         named = candidate_named(store, prompt)
-    data = export_prompt(named.candidate, named.program, format_ or _usual(shell))
+    data = export_prompt(named.candidate, named.program, ALIASES.get(format_ or "", format_) or _usual(shell))
     shell.write(data.encode() if isinstance(data, str) else data)
 
 

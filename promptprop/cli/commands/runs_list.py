@@ -17,6 +17,7 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from promptprop.adapters.storage.store import SqlStore
     from promptprop.ports import RunRow
 
 
@@ -42,9 +43,29 @@ def _runs(limit: int, env_file: Path | None, db: str | None) -> list[RunRow]:
         return []
     store = open_database(url, must_exist=True)
     try:
-        return [replace(run, status=_status(url, run)) for run in store.runs(limit)]
+        found = [replace(run, status=_status(url, run)) for run in store.runs(limit)]
+        return [run if run.summary else replace(run, summary=_so_far(store, run)) for run in found]
     finally:
         store.close()
+
+
+def _so_far(store: SqlStore, run: RunRow) -> dict[str, Json]:
+    """The figures of a run that has not come to its end, from its events."""
+    from promptprop.domain.history import fold
+
+    history = fold(store.events(run.id))
+    total = history.spend.total
+    best = history.trajectory[-1].score.mean if history.trajectory else None
+    return {
+        "score": best,
+        "on": "select",
+        "rounds": len(history.trajectory),
+        "calls": total.calls,
+        "tokens": total.tokens,
+        "picousd": total.picousd,
+        "unpriced": sum(role.unpriced for role in history.spend.roles.values()),
+        "simulated": history.simulated,
+    }
 
 
 def _status(url: str, run: RunRow) -> str:
@@ -89,7 +110,7 @@ def _table(runs: list[RunRow]) -> Iterable[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    from promptprop.adapters.files.report_words import money
+    from promptprop.adapters.files.report_words import spent
     from promptprop.cli.plain import one_line
 
     if not runs:
@@ -118,7 +139,7 @@ def _table(runs: list[RunRow]) -> Iterable[RenderableType]:
             Text(verdict, style=verdicts.get(verdict, "")),
             "" if score is None else f"{score:.3f}",
             f"{summary.get('calls', 0):,}",
-            money(summary.get("picousd", 0)),
+            spent(summary.get("picousd", 0), summary.get("unpriced", 0)),
             age(run.created_at, datetime.now(timezone.utc)),
         )
     note = (

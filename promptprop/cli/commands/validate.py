@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, TypeVar
 
 from promptprop.cli.options import ConfigPath, EnvFile, Sets
@@ -27,7 +29,8 @@ def validate(shell: Shell, config: ConfigPath, sets: Sets = None, env_file: EnvF
     from promptprop.bootstrap.configuration import load
 
     loaded = load(config, sets or [], None, env_file)
-    rows, prompts = inspect_inputs(loaded)
+    with redirect_stdout(sys.stderr):  # a metric's module may print as it loads
+        rows, prompts = inspect_inputs(loaded)
     total = sum(rows.values())
     split = ", ".join(f"{count} {name}" for name, count in rows.items())
     metrics = counted(len(loaded.config.metrics), "metric")

@@ -60,6 +60,11 @@ def below_a_file(folder: Path) -> list[str]:
     return [*OPTIMIZE, "--db", f"sqlite:///{folder}/file/runs.db"]
 
 
+def semicolons(folder: Path) -> list[str]:
+    (folder / "support.csv").write_text("id;text;label;customer\na;x;sales;c\n")
+    return ["validate", "small.yaml", "--set", "data.file=support.csv"]
+
+
 def one_row_a_customer(folder: Path) -> list[str]:
     row = {"id": "a", "text": "x", "label": "sales", "customer": "c"}
     rows = [{**row, "id": str(number)} for number in range(9)]
@@ -71,6 +76,24 @@ ROW = '{"id": "s1", "text": "a", "label": "sales", "customer": "c1"}\n'
 CASES: dict[str, tuple[Change, str, str]] = {
     "an unknown key": (replaced("budget:", "budgte:"), "config", "small.yaml:12:1"),
     "a wrong type": (replaced("calls: 2000", "calls: many"), "config", "small.yaml:12"),
+    "a text that is left out": (replaced("task: Route each", "task:\n# Route each"), "config", "task: expected a text"),
+    "money below zero": (
+        given(*OPTIMIZE, "--max-usd", "-1"),
+        "config",
+        "--max-usd: must be at least 0, got the number -1",
+    ),
+    "a key that a flag names already": (
+        given(*OPTIMIZE, "--set", "budget.calls=x"),
+        "config",
+        "calls: expected a whole",
+    ),
+    "an empty configuration": (given("validate", "/dev/null"), "config", "quickstart.yaml"),
+    "columns apart by semicolons": (semicolons, "data", "separate columns by commas"),
+    "a prompt file that is not there": (
+        given("eval", "small.yaml", "--prompt", "absent.md"),
+        "usage",
+        "no file absent.md",
+    ),
     "a duplicate key": (replaced("version: 1", "version: 1\nversion: 1"), "config", "small.yaml:2"),
     "no such configuration": (given("optimize", "absent.yaml"), "config", "absent.yaml"),
     "no such data file": (replaced("support.jsonl", "absent.jsonl"), "config", "no such file"),
@@ -100,7 +123,14 @@ CASES: dict[str, tuple[Change, str, str]] = {
     "a file that is not there": (given("diff", "absent.md", "small.yaml"), "usage", "absent.md"),
     "a setting without a value": (given(*OPTIMIZE, "--set", "seed"), "config", "key=value"),
 }
-WITHOUT_REMEDY = {"a wrong type", "no such configuration", "an impossible time"}  # the message says it all
+WITHOUT_REMEDY = {
+    "a wrong type",
+    "a text that is left out",
+    "money below zero",
+    "a key that a flag names already",
+    "no such configuration",
+    "an impossible time",
+}  # the message says it all
 
 
 @pytest.mark.parametrize("name", CASES)

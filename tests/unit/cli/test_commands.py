@@ -82,7 +82,7 @@ def test_prompts_are_listed_shown_exported_and_compared(
     assert run_cli("prompts", "export", "latest", "-o", "out.json").out == ""
     exported = json.loads((cli_project / "out.json").read_text())
     assert exported["steps"][0]["messages"][0]["content"] == finished["winner"]["prompt"]
-    for kind in ("json", "yaml", "python", "markdown", "txt"):
+    for kind in ("json", "yaml", "python", "markdown", "md", "txt"):
         assert run_cli("prompts", "export", short, "--format", kind).code == 0
     assert run_cli("diff", f"{short}:seed", "prompt.md").out == "no difference\n"
     compared = run_cli("diff", "prompt.md", f"{short}:winner", "--json").json
@@ -200,3 +200,20 @@ def test_mlflow_needs_something_to_show(cli_project: Path, run_cli: Any) -> None
     ended = run_cli("mlflow", "--json")
     assert ended.code == 2
     assert "nothing has been tracked" in ended.json["error"]["message"]
+
+
+def test_a_database_with_many_flaws_is_told_in_brief(run_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    flaws = ["integrity: in database main", *(f"Page {page} is never used" for page in range(99))]
+    monkeypatch.setattr("promptprop.adapters.storage.migrate.check", lambda _url: ["\n".join(flaws)])
+    ended = run_cli("db", "check")
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 21
+    assert "80 more" in ended.out
+    assert run_cli("db", "check", "--json").json["problems"] == ["\n".join(flaws)]
+
+
+def test_the_latest_prompt_is_that_of_an_optimization(finished: dict[str, Any], run_cli: Any) -> None:
+    assert run_cli("eval", "small.yaml", "--split", "test", "-q").code == 0
+    assert run_cli("report", "latest", "--json").json["activity"] == "evaluate"
+    assert run_cli("prompts", "export", "latest").out == finished["winner"]["prompt"]
+    assert run_cli("diff", "latest:seed", "latest:winner", "--json").json["before"].startswith(finished["run_id"][:8])

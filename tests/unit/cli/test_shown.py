@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def page(found: Report, width: int = 80) -> str:
 
 
 def same_as_golden(name: str, text: str) -> None:
-    """Compare with a kept page; PROMPTPROP_GOLDEN=write keeps the new one."""
+    """Compare with a kept page; GOLDEN=write keeps the new one."""
     path = GOLDEN / name
     if os.environ.get("GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
@@ -120,6 +121,36 @@ def test_a_run_that_stopped_says_why_and_how_to_go_on() -> None:
     assert "promptprop runs resume 3f2a9c1b" in text
     assert "untested" in text
     assert "nothing is claimed" in render_markdown(found)
+
+
+def test_a_run_that_rows_failed_says_how_to_ask_them_again() -> None:
+    text = page(report(*facts_of_a_run()[:8], facts.RunStopped("errors", "5 of 5")))
+    assert "promptprop runs resume 3f2a9c1b --retry-errors" in " ".join(text.split())
+
+
+def test_a_search_without_a_rewrite_does_not_claim_that_one_failed() -> None:
+    begun = [one for one in facts_of_a_run() if getattr(one, "candidate_id", "") != WINNER.id][:3]
+    nothing = Estimate(0.0, 0.0, 0.0, 79)
+    tested = facts.WinnerTested(SEED.id, SEED.id, nothing, nothing, nothing, 1.0, "unchanged")
+    found = report(*begun, facts.SearchEnded("calls", 0, 0), tested, facts.RunFinished("budget"))
+    assert verdict_sentence(found) == "unchanged: the search came to no rewrite, so the seed stays"
+
+
+def test_unknown_prices_are_not_shown_as_no_money() -> None:
+    unpriced = {"task": {"calls": 3, "prompt_tokens": 9, "completion_tokens": 9, "picousd": 0, "unpriced": 3}}
+    events = [replace(one, meta={"spend": unpriced}) for one in stored(*facts_of_a_run())]
+    found = report_of(fold(events), {SEED.id: SEED, WINNER.id: WINNER})
+    assert "$0" not in page(found)
+    assert "$0" not in render_markdown(found)
+    assert "3 calls of unknown price" in render_markdown(found)
+
+
+def test_unconfirmed_calls_are_shown_where_there_are_any() -> None:
+    assert "unconfirmed" not in page(report(*facts_of_a_run()))
+    events = stored(*facts_of_a_run())
+    spend = {"task": {**SPEND["task"], "unconfirmed": 2}}
+    found = report_of(fold([replace(one, meta={"spend": spend}) for one in events]), {SEED.id: SEED, WINNER.id: WINNER})
+    assert "unconfirmed" in page(found)
 
 
 @pytest.mark.parametrize(

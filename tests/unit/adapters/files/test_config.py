@@ -215,7 +215,7 @@ def test_all_problems_of_a_file_are_reported_at_once_in_its_order(project: Path)
     problems = refused(project, text, sets=["seed=x", "nonsense"], env={"PROMPTPROP_BUDGETS__USD": "1"})
     assert [(problem.place and problem.place.line, problem.message.split(":")[0]) for problem in problems] == [
         (0, "expected key=value"),
-        (0, "seed"),
+        (0, "expected a whole number, got the text 'x'"),
         (3, "prompt.file"),
         (7, "unknown key 'expcted'"),
         (12, "calls"),

@@ -1,0 +1,203 @@
+"""No secret is ever written: keys from everywhere, servers that echo them, and then a search through every byte."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from openai_server import Body, Fault, error
+from world_server import WorldServer
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(sys.executable).with_name("promptprop")
+# values that no pattern would recognise: only where they came from tells that they are secrets
+CANARIES = {
+    "TASK_KEY": "canaryTask-Zq81/Xw+55==",
+    "OPENAI_API_KEY": "canaryEnvironment-7Hd0qLm",
+    "CRITIC_KEY": "canaryCritic-k2J9aaPwq",
+    "CRITIC_HEADER": "canaryHeader-Uu77Yt3x",
+    "CRITIC_TENANT": "canaryTenant-B1ccD4e5",
+    "TRACKING_PASSWORD": "canaryTracking-0o9Ii8u",
+    "DATABASE_PASSWORD": "canaryDatabase-Vv5gG6h",
+}
+SENT = ("TASK_KEY", "OPENAI_API_KEY", "CRITIC_HEADER", "CRITIC_TENANT")
+
+pytestmark = pytest.mark.slow
+
+
+class EchoingServer(WorldServer):
+    """The world, with refusals that repeat all headers of the request, far down a long message too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def _admit(self, request: web.Request, body: Body) -> Fault | None:
+        self.seen.append(json.dumps(dict(request.headers)))
+        return super()._admit(request, body)
+
+    async def _refuse(self, request: web.Request, fault: Fault | None) -> web.Response | None:
+        if fault is None or not fault.kind.startswith("echo"):
+            return await super()._refuse(request, fault)
+        values = [
+            request.headers[name] for name in ("Authorization", "x-api-key", "x-tenant") if name in request.headers
+        ]
+        filler = "." * (500 - 20 - len(values[0]))  # the values lie across the place where messages are cut
+        words = f"refused {values}, {json.dumps(dict(request.headers))} {filler} {values}"
+        return error(int(fault.kind.removeprefix("echo")), words, "echo", values[-1])
+
+
+@pytest.fixture
+def echoing() -> Iterator[EchoingServer]:
+    """The server, on a free port."""
+    with EchoingServer() as server:
+        yield server
+
+
+def write_config(folder: Path, server: EchoingServer, **changes: Any) -> Path:
+    """A small run with a key in every place that a configuration has for one."""
+    data = folder / "support.jsonl"
+    lines = (ROOT / "datasets" / "support.jsonl").read_text("utf-8").splitlines(keepends=True)
+    data.write_text("".join(lines[:100]), "utf-8")
+    common = {"concurrency": 8, "retries": 1, "timeout": 30}
+    headers = {"Authorization": "Bearer ${env:CRITIC_HEADER}", "x-api-key": "${env:CRITIC_KEY}"}
+    config = {
+        "version": 1,
+        "task": "Route each customer message to one desk.",
+        "prompt": {"file": str(ROOT / "configs" / "prompts" / "support.md")},
+        "data": {
+            "file": str(data),
+            "inputs": ["text"],
+            "expected": "label",
+            "id": "id",
+            "split": {"train": 0.2, "select": 0.4, "test": 0.4, "seed": 7},
+        },
+        "models": {
+            "task": {"model": "openai/task", "api_base": server.url, "api_key": "${env:TASK_KEY}", **common},
+            # an address of this machine that is not taken for one: so the provider's own variable is used
+            "rewriter": {"model": "openai/rewriter", "api_base": server.url.replace("127.0.0.1", "0.0.0.0"), **common},
+            "critic": {
+                "model": "openai/critic",
+                "api_base": server.url,
+                "params": {"extra_headers": {**headers, "x-tenant": "${env:CRITIC_TENANT}"}},
+                **common,
+            },
+        },
+        "metrics": [{"id": "label", "type": "exact"}],
+        "optimizer": {
+            "name": "backprop",
+            "options": {
+                "rounds": 1, "children": 2, "shortlist": 1, "headroom_rows": 6, "evidence_rows": 12, "race_block": 10
+            },
+        },
+        "budget": {"calls": 3000},
+        "max_error_rate": 0.5,
+        "tracking": {"mlflow": {"uri": "sqlite:///.promptprop/mlflow.db", "experiment": "canaries"}},
+        **changes,
+    }  # fmt: skip
+    path = folder / "run.yaml"
+    path.write_text(json.dumps(config), "utf-8")
+    return path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The console script with all canaries in its environment; what it shows is kept in the folder too."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    environment = {**kept, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), **CANARIES}
+    done = subprocess.run(
+        [str(SCRIPT), *arguments], check=False, cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=240, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    shown = folder / "shown.txt"
+    before = shown.read_text("utf-8") if shown.exists() else ""
+    shown.write_text(f"{before}\n$ {' '.join(arguments)}\n{done.stdout}\n{done.stderr}", "utf-8")
+    return done
+
+
+def forms(secret: str) -> list[bytes]:
+    """A secret, its first two thirds (cut off by some limit), and as it looks in JSON, base64 and a URL."""
+    plain = secret.encode()
+    escaped = json.dumps(secret.replace("/", "\\/"))[1:-1].encode()
+    return [plain, plain[: len(plain) * 2 // 3], escaped, base64.b64encode(plain).rstrip(b"=")[:-1]]
+
+
+def leaks(folder: Path) -> list[str]:
+    """Where which canary lies, over every byte below the folder, with a bit of what stands around it."""
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        contents = path.read_bytes()
+        for name, secret in CANARIES.items():
+            for form in forms(secret):
+                if (at := contents.find(form)) >= 0:
+                    found.append(f"{name} in {path.relative_to(folder)}: {contents[max(0, at - 60) : at + 40]!r}")
+                    break
+    return found
+
+
+def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
+    config = write_config(tmp_path, echoing)
+    echoing.fail_share(0.25, ["echo400", "echo500", "echo429"], seed=4)
+    done = run(tmp_path, "optimize", str(config), "-vv", "--json")
+    assert done.returncode == 0, done.stderr
+    for arguments in (
+        ("runs", "show", "latest"),
+        ("runs", "show", "latest", "--json"),
+        ("runs", "export", "latest", "-o", "exported.json"),
+        ("report", "latest", "--md"),
+        ("config", "show", str(config), "--origin"),
+        ("plan", str(config)),
+    ):
+        run(tmp_path, *arguments)
+    seen = "\n".join(echoing.seen)
+    assert [name for name in SENT if CANARIES[name] not in seen] == []
+    assert "${env:" not in seen
+    with sqlite3.connect(tmp_path / ".promptprop" / "promptprop.db") as connection:
+        failures = connection.execute("SELECT failure FROM run_calls WHERE failure IS NOT NULL").fetchall()
+        requests = connection.execute("SELECT request FROM calls WHERE model = 'openai/critic'").fetchall()
+    connection.close()
+    assert failures
+    assert all("[redacted]" in text for (text,) in failures)
+    assert requests
+    assert all("Bearer ${env:CRITIC_HEADER}" in text for (text,) in requests)
+    assert leaks(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["echo401", "echo403", "echo404"])
+def test_no_secret_is_written_where_the_first_refusal_ends_the_run(
+    tmp_path: Path, echoing: EchoingServer, kind: str
+) -> None:
+    echoing.fail_always(kind)
+    done = run(tmp_path, "optimize", str(write_config(tmp_path, echoing)), "-vv")
+    assert done.returncode == 2
+    assert "refused" in done.stderr
+    run(tmp_path, "runs", "show", "latest", "--json")
+    assert leaks(tmp_path) == []
+
+
+def test_no_password_of_a_tracker_or_a_database_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
+    tracking = {"mlflow": {"uri": "http://me:${env:TRACKING_PASSWORD}@127.0.0.1:9/", "experiment": "canaries"}}
+    config = write_config(tmp_path, echoing, tracking=tracking)
+    done = run(tmp_path, "optimize", str(config), "-vv")
+    assert done.returncode == 0, done.stderr
+    assert "MLflow could not" in done.stderr + done.stdout
+    unreachable = f"postgresql+psycopg://me:{CANARIES['DATABASE_PASSWORD']}@127.0.0.1:9/runs"
+    for url in (
+        unreachable,
+        unreachable.replace("postgresql+psycopg", "mysql"),
+        unreachable.replace("127.0.0.1:9", ""),
+    ):
+        assert run(tmp_path, "runs", "list", "--db", url, "-vv").returncode == 2
+    shown = tmp_path / "shown.txt"  # but for the command lines, which are ours
+    shown.write_text(
+        "\n".join(line for line in shown.read_text("utf-8").splitlines() if not line.startswith("$ ")), "utf-8"
+    )
+    assert leaks(tmp_path) == []
