@@ -61,4 +61,8 @@ class Backprop:
             role_calls=2 * options.children,
             finish=finish_size(brief, options.shortlist),
             rounds=options.rounds,
+            most_each_round=len(brief.train)
+            + 2 * options.children * options.screen_rows
+            + (1 + min(options.survivors, options.children)) * len(brief.select),
+            most_role_calls=2 * (max(2, options.children) + options.children),
         )

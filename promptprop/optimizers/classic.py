@@ -53,10 +53,10 @@ class Classic:
     async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """Rewrite until the iterations or the budget end; then FINISH with the best on select."""
         chain = _Chain(brief, workbench, self.options)
-        hold_finish(workbench, brief, 1, ())
         for seed in chain.tried:
             await workbench.keep(Proposal(seed))
             yield _proposed(0, seed)
+        hold_finish(workbench, brief, 1, ())
         iteration = 0
         try:
             await chain.score(chain.tried)
@@ -87,7 +87,7 @@ class Classic:
     def shape(self, brief: Brief) -> Shape:
         """How it will spend: every row of train and select in every iteration."""
         rows = len(brief.train) + len(brief.select)
-        return Shape(rows, rows, 2, finish_size(brief, 1), self.options.iterations)
+        return Shape(rows, rows, 2, finish_size(brief, 1), self.options.iterations, rows, 4)
 
 
 class _Chain:

@@ -105,13 +105,18 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round."""
+    """How an optimizer spends: evaluations of its set-up, of a round and of FINISH, and role calls of a round.
+
+    `most_each_round` and `most_role_calls` bound a round; the others are likely figures, and FINISH is exact.
+    """
 
     set_up: int
     each_round: int
     role_calls: int
     finish: int
     rounds: int
+    most_each_round: int
+    most_role_calls: int
 
 
 class Optimizer(Protocol):

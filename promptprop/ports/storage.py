@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from promptprop.domain.budget import Amount
 from promptprop.domain.events import StoredEvent
 from promptprop.domain.models import (
     Attempts,
@@ -48,6 +49,7 @@ class RunRow:
 class RecordedCall:
     """What the ledger knows of a key: a reply, or a failure that is final for this run.
 
+    With neither, or with another run's reply, `attempts` are those of this run that have brought nothing so far.
     `paid` tells that this run made the call, so that it counts again on resume. `mine` tells that this run has
     consumed it before (else it is another run's call, which must be pinned before use).
     """
@@ -127,6 +129,10 @@ class Store(Protocol):
         """
         ...
 
+    def paid(self, run_id: str) -> Amount:
+        """What this run has paid in all, attempts that brought nothing included."""
+        ...
+
     async def record_call(
         self, run_id: str, request: ModelRequest, reply: Reply, attempts: Attempts, generation: int = 0
     ) -> RecordedCall:
@@ -148,7 +154,11 @@ class Store(Protocol):
         metrics_fingerprint: str,
         generation: int = 0,
     ) -> None:
-        """Commit a block's evaluations and failures in one transaction; stored evaluations stay as they are."""
+        """Commit a block's evaluations and failures in one transaction; stored evaluations stay as they are.
+
+        Under generation −1 − n, failures are attempts of generation n that brought nothing so far: they answer nobody,
+        the newest replaces the one before, and the record that ends the call contains them.
+        """
         ...
 
     def find_evaluations(

@@ -106,7 +106,7 @@ class Engine:
             return True
         if wanted:
             raise UsageError(
-                f"run {run_id[:8]} is finished: its sealed test was opened, so it cannot go on",
+                f"run {run_id[:8]} is finished: what it found stands, and it cannot go on",
                 remedy="start a new run: what is equal comes from the ledger, free of charge",
             )
         return False
@@ -303,6 +303,7 @@ class _Course:
             "calls": total.calls,
             "tokens": total.tokens,
             "picousd": total.picousd,
+            "unpriced": sum(spend.unpriced for spend in history.spend.roles.values()),
             "simulated": history.simulated,
         }
 

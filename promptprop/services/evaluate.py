@@ -35,7 +35,7 @@ class Scoring:
 
     def shape(self, brief: Brief) -> Shape:
         """Exactly this: every row as often as asked."""
-        return Shape(0, 0, 0, len(brief.select) * self.repeats * len(brief.seeds), 0)
+        return Shape(0, 0, 0, len(brief.select) * self.repeats * len(brief.seeds), 0, 0, 0)
 
 
 def row_means(evaluations: Sequence[Evaluation], repeats: int) -> list[float | None]:

@@ -76,6 +76,8 @@ def make_plan(
     finish = replace(_times(evaluation, shape.finish), high=reserve)
     set_up = _times(evaluation, shape.set_up)
     each_round = _plus(_times(evaluation, shape.each_round), _times(role, shape.role_calls))
+    most = _plus(_times(evaluation, shape.most_each_round), _times(role, shape.most_role_calls)).high
+    each_round = replace(each_round, high=most)
     rounds = _affordable(budget, _plus(finish, set_up).likely, each_round.likely, shape.rounds)
     steps = {step.endpoint for step in brief.program.steps} | ({"critic", "rewriter"} if shape.role_calls else set())
     return Plan(

@@ -20,7 +20,7 @@ ENDPOINTS = {
     "critic": EndpointSpec("m", {}, 1000, PRICE),
     "rewriter": EndpointSpec("m", {}, 1000, PRICE),
 }
-SHAPE = Shape(set_up=4, each_round=10, role_calls=2, finish=6, rounds=5)
+SHAPE = Shape(set_up=4, each_round=10, role_calls=2, finish=6, rounds=5, most_each_round=16, most_role_calls=4)
 SAMPLE = [Example("a", {"text": "x" * 80}), Example("b", {"text": "x" * 120})]
 
 
@@ -48,6 +48,12 @@ def test_amounts_never_shrink_from_low_to_max() -> None:
 
 def test_the_most_that_finish_can_take_is_what_is_held_back_for_it() -> None:
     assert plan(Budget()).finish.high == Amount(7, 9000, 10**9)
+
+
+def test_a_rounds_most_is_a_bound_and_not_the_likely_figure() -> None:
+    made = plan(Budget())
+    assert made.each_round.likely.calls == 12
+    assert made.each_round.high.calls == 20
 
 
 def test_a_hard_budget_is_the_most_that_can_be_spent() -> None:
