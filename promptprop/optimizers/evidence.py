@@ -104,11 +104,13 @@ def rows_to_screen(evidence: Evidence, cluster: Sequence[FailedRow], train: Sequ
     """Up to `count` rows that the parent failed, two thirds from the child's own cluster, and as many it passed."""
     by_id: Mapping[str, Row] = {row.id: row for row in train}
     own = [row.example_id for row in cluster][: -(-2 * count // 3)] if cluster else []
-    others = [row.example_id for row in evidence.failures if row.example_id not in own]
-    # others are taken evenly from the whole list, so that one frequent cause does not fill the screen
-    wanted = count - len(own)
-    stride = max(1, len(others) // wanted) if wanted else 1
-    failed = [*own, *others[::stride][:wanted]]
-    passed_all = [row.example_id for row in evidence.successes]
-    stride = max(1, len(passed_all) // count)
-    return [by_id[row] for row in [*failed, *passed_all[::stride][:count]]]
+    others = [by_id[row.example_id] for row in evidence.failures if row.example_id not in own]
+    passed = [by_id[row.example_id] for row in evidence.successes]
+    return [*(by_id[row] for row in own), *_evenly(others, count - len(own)), *_evenly(passed, count)]
+
+
+def _evenly(rows: Sequence[Row], count: int) -> list[Row]:
+    """So many rows (all, where there are fewer), evenly over the strata: no frequent cause shall fill a screen."""
+    ordered = sorted(rows, key=lambda row: row.stratum)
+    taken = min(count, len(ordered))
+    return [ordered[number * len(ordered) // taken] for number in range(taken)]

@@ -38,7 +38,7 @@ class BackpropOptions(BaseModel):
 
     children: int = Field(4, ge=1, le=16, description="Rewrites proposed in a round.")
     rounds: int = Field(12, ge=1, le=200, description="Rounds at most.")
-    patience: int = Field(3, ge=1, le=50, description="Rounds without a promotion after which the search ends.")
+    patience: int = Field(4, ge=1, le=50, description="Rounds without a promotion or a new best, after which it ends.")
     headroom_rows: int = Field(20, ge=2, le=500, description="Select rows on which the seed is scored twice first.")
     evidence_rows: int = Field(12, ge=3, le=500, description="Failures to gather before critiques are written.")
     critique_rows: int = Field(6, ge=1, le=30, description="Failures that one critique sees at most.")
@@ -295,25 +295,30 @@ class Search:
                 break
             await self.scores.fill(self.bench, [parent, *(child.candidate for child in running)], block)
             met.extend(block)
-            for child in list(running):
-                before, after, _ = self.scores.pairs(parent.id, child.candidate.id, met)
-                outcome = race_outcome(
-                    before,
-                    after,
-                    shorter=child.candidate.length < parent.length * 0.9,
-                    at_cap=number == len(self.track),
-                    promote=self.options.promote,
-                    drop=self.options.drop,
-                )
-                if outcome is None:
-                    continue
-                running.remove(child)
-                child.delta, child.outcome = difference_of(before, after), outcome
-                if outcome != "dropped":
-                    self.archive[child.candidate.id] = child.candidate
-                if outcome == "promoted":
-                    self.now.promoted.append(child)
-                self.tell(facts.CandidateRaced(self.round, child.candidate.id, parent.id, child.delta, outcome))
+            for child in running:
+                self._judge(child, met, at_cap=number == len(self.track))
+            running = [child for child in running if child.outcome is None]
+
+    def _judge(self, child: Child, met: Sequence[Row], *, at_cap: bool) -> None:
+        """Compare a child with its parent on the rows met so far."""
+        parent, options = self.now.parent, self.options
+        before, after, _ = self.scores.pairs(parent.id, child.candidate.id, met)
+        child.delta = difference_of(before, after)
+        child.outcome = race_outcome(
+            before,
+            after,
+            shorter=child.candidate.length < parent.length * 0.9,
+            at_cap=at_cap,
+            promote=options.promote,
+            drop=options.drop,
+        )
+        if child.outcome is None:
+            return
+        if child.outcome != "dropped":
+            self.archive[child.candidate.id] = child.candidate
+        if child.outcome == "promoted":
+            self.now.promoted.append(child)
+        self.tell(facts.CandidateRaced(self.round, child.candidate.id, parent.id, child.delta, child.outcome))
 
     async def learn(self) -> None:
         """7 learn: memory of what was tried with its effect, odds of each kind, and whether the search still moves."""
@@ -345,8 +350,16 @@ class Search:
         return self.archive[best.candidate_id]
 
     def shortlist(self) -> list[Candidate]:
-        """The best of the archive by lower bound, the first seed apart."""
-        rivals = [candidate for candidate in self.archive.values() if candidate.id != self.seed.id]
-        met = [candidate for candidate in rivals if self.scores.numbers(candidate.id, self.brief.select)]
-        met.sort(key=lambda one: (-self.scores.standing(one, self.brief.select).lower, one.length, one.id))
-        return met[: self.options.shortlist]
+        """The best of the archive by lower bound, the first seed apart.
+
+        Where the budget cut a race short, children that were in it stand behind those that met more rows.
+        """
+        rivals = dict(self.archive)
+        for child in self.now.survivors:
+            if child.outcome is None and child.delta.mean >= 0:
+                rivals[child.candidate.id] = child.candidate
+        rivals.pop(self.seed.id, None)
+        ranked = sorted(
+            rivals.values(), key=lambda one: (-self.scores.standing(one, self.brief.select).lower, one.length, one.id)
+        )
+        return ranked[: self.options.shortlist]

@@ -24,8 +24,9 @@ from store_rows import (
 )
 
 from promptprop.adapters.storage.store import SqlStore
+from promptprop.domain.budget import Amount
 from promptprop.domain.errors import AmbiguousRun, RunNotFound, StorageError
-from promptprop.domain.events import CandidateRaced, ErrorsRetried, Estimate, RunStarted, StoredEvent
+from promptprop.domain.events import CandidateRaced, ErrorsRetried, Estimate, RunStarted, RunStopped, StoredEvent
 from promptprop.domain.models import (
     Attempts,
     Critique,
@@ -357,3 +358,46 @@ async def test_closing_commits_what_is_queued(store: Store) -> None:
     await asyncio.sleep(0)
     store.close()
     assert all(call.call_id for call in await asyncio.gather(*pending))
+
+
+async def test_attempts_that_brought_nothing_answer_nobody_and_are_replaced_by_newer_ones(store: Store) -> None:
+    await store.create_run(run_row("run-1"))
+    request = model_request()
+    for sent in (1, 2):
+        lost = FailedCall(request, Failure("rate_limited", "429"), Attempts(sent, 1, 10, 5))
+        await store.commit_block("run-1", [], [lost], "", generation=-1)
+    found = RecordedCall(None, None, None, Attempts(2, 1, 10, 5), paid=True, mine=True)
+    assert store.find_call("run-1", request.key) == found
+    assert store.find_call("run-1", request.key, generation=1) is None
+    assert store.paid("run-1") == Amount(2, 10, 5)
+
+
+async def test_what_a_run_has_paid_counts_every_attempt_once(store: Store) -> None:
+    for run_id in ("run-1", "run-2"):
+        await store.create_run(run_row(run_id))
+    assert store.paid("run-1") == Amount()
+    request, reply = model_request(), model_reply()
+    lost = FailedCall(request, Failure("rate_limited", "429"), Attempts(1))
+    await store.commit_block("run-1", [], [lost], "", generation=-1)
+    recorded = await store.record_call("run-1", request, reply, Attempts(2, 1, 10, 5))
+    failed = FailedCall(model_request("other"), Failure("rate_limited", "429"), Attempts(3, 1, 7, None))
+    await store.commit_block("run-1", [], [failed], "f")
+    await store.pin_call("run-2", request.key, recorded.call_id or 0)
+    assert store.paid("run-1") == Amount(5, reply.usage.total + 17, (reply.picousd or 0) + 5)
+    assert store.paid("run-2") == Amount()
+
+
+async def test_a_failure_is_stored_without_secrets(store: Store) -> None:
+    await store.create_run(run_row("run-1"))
+    words = "refused Authorization: Bearer sk-abcdefgh12345678"
+    failed = FailedCall(model_request(), Failure("request_refused", words, words), Attempts())
+    await store.commit_block("run-1", [], [failed], "f")
+    stopped = RunStopped("failed", words)
+    await store.append(StoredEvent("run-1", 1, NOON, stopped))
+    found = store.find_call("run-1", model_request().key)
+    assert found is not None
+    assert found.failure is not None
+    (event,) = store.events("run-1")
+    for text in (found.failure.message, found.failure.remedy, str(event)):
+        assert "refused" in text
+        assert "abcdefgh" not in text

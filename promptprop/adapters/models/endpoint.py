@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from promptprop.adapters.models.limiter import Limiter, Timing
@@ -37,8 +38,8 @@ class Endpoint:
 
     def limit(self, request: ModelRequest) -> int:
         """The most tokens that this request's answer can have."""
-        asked = request.parameters.get("max_tokens") or request.parameters.get("max_completion_tokens")
-        return int(asked or self.max_tokens)
+        asked = (request.parameters.get(name) or 0 for name in ("max_tokens", "max_completion_tokens"))
+        return max(map(int, asked)) or self.max_tokens  # where both are set, providers differ in which one holds
 
     def worst(self, request: ModelRequest) -> Amount:
         """The most that one attempt can cost."""
@@ -71,8 +72,18 @@ class Call:
     Set `last` when nobody waits any more: the attempt under way may end, but no other follows.
     """
 
-    def __init__(self, endpoint: Endpoint, request: ModelRequest, ticket: Ticket, timing: Timing) -> None:
-        """The ticket must stand for `endpoint.worst(request)` and `endpoint.retries.attempts`."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: ModelRequest,
+        ticket: Ticket,
+        timing: Timing,
+        failed: Callable[[ModelError, Attempts], Awaitable[None]] | None = None,
+    ) -> None:
+        """The ticket must stand for `endpoint.worst(request)` and `endpoint.retries.attempts`.
+
+        `failed` is told of each attempt that brought nothing, with all attempts so far, before anything follows it.
+        """
         self.request = request
         self.attempts = Attempts(sent=0)
         self.last = False
@@ -81,6 +92,7 @@ class Call:
         self._endpoint = endpoint
         self._ticket = ticket
         self._timing = timing
+        self._failed = failed
 
     @property
     def at_stake(self) -> bool:
@@ -106,6 +118,8 @@ class Call:
                 try:
                     return Answered(await self._attempt(), None, self.attempts)
                 except ModelError as error:
+                    if self._failed is not None:
+                        await self._failed(error, self.attempts)
                     if not await self._again(error, made):
                         return Answered(None, error, self.attempts)
         finally:

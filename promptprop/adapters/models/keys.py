@@ -5,9 +5,12 @@ So a model without a key is an error before anything starts, and not after the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from promptprop.adapters.logs import names_secret
+from promptprop.domain.models import Json
 
 KEYS: dict[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -103,3 +106,26 @@ def find_key(model: str, api_base: str | None, env: Mapping[str, str]) -> str | 
         return None
     names = [name for name in KEYS.get(provider_of(model) or "", ()) if name not in TOKENS]
     return next((env[name].strip() for name in names if env.get(name, "").strip()), None)
+
+
+def secrets_below(resolved: Json, written: Json, name: str = "", *, header: bool = False) -> Iterator[str]:
+    """The secrets in a model's parameters: texts under a secret's name, and what references in headers stand for.
+
+    `written` is the same as the configuration has it, with references. Of a header such as `Bearer KEY` the words are
+    secrets as well.
+
+    >>> written = {"extra_headers": {"x-team": "Bearer ${env:T}", "x-title": "shop"}, "token": "k2", "mode": "m"}
+    >>> list(secrets_below({**written, "extra_headers": {"x-team": "Bearer k1", "x-title": "shop"}}, written))
+    ['Bearer k1', 'k1', 'k2']
+    """
+    if isinstance(resolved, Mapping):
+        for key, value in resolved.items():
+            below = written.get(key) if isinstance(written, Mapping) else None
+            yield from secrets_below(value, below, key, header=header or "header" in name.lower())
+    elif isinstance(resolved, list | tuple):
+        for index, value in enumerate(resolved):
+            below = written[index] if isinstance(written, list | tuple) and index < len(written) else None
+            yield from secrets_below(value, below, name, header=header)
+    elif isinstance(resolved, str) and (names_secret(name) or (header and resolved != written)):
+        yield resolved
+        yield from resolved.split()[1:]

@@ -2,6 +2,10 @@
 
 Requests are looked up in the order asked. What the run has recorded answers at once and counts again; another run's
 reply is pinned and free; everything else takes a ticket of the purse, in order, and becomes one shared flight.
+
+An attempt that brought nothing is recorded too, before another one follows: a run that is interrupted or killed in a
+storm of failures counts them when it is resumed, or its caps would begin anew each time. They lie under a generation of
+their own (see `lost_in`), are no answer, and are contained in the record that ends the call.
 """
 
 from __future__ import annotations
@@ -13,12 +17,12 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from promptprop.adapters.models.endpoint import Answered, Call, Endpoint
+from promptprop.adapters.models.endpoint import Call, Endpoint
 from promptprop.adapters.models.flights import Flight, Flights, Landing
 from promptprop.adapters.models.limiter import Timing
 from promptprop.adapters.models.purse import Batch, Purse
 from promptprop.domain.budget import Amount, Budget, RoleSpend, Spend, settled
-from promptprop.domain.errors import BudgetSpent
+from promptprop.domain.errors import BudgetSpent, ModelError
 from promptprop.domain.models import Attempts, Failure, Json, ModelRequest, Outcome, Reply
 from promptprop.ports import FailedCall, RecordedCall, Store
 
@@ -26,6 +30,8 @@ TURN = 64  # outcomes given before the event loop gets its turn: recorded ones n
 SMALLEST_WINDOW = 64
 WINDOWS = 4  # requests read ahead, as a multiple of the largest concurrency
 BUDGET = "budget:"
+NO_ATTEMPT = Attempts(sent=0)
+CANCELLED = Failure("cancelled", "the call was cancelled while it was under way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class LedgerModels:
         self._counted: set[str] = set()
         self._failed: dict[str, Failure] = {}
         self._failures: list[FailedCall] = []
+        self._lost: dict[tuple[str, int], Attempts] = {}  # counted already, by key and generation
+        self._begun = False
 
     # --- the port ---------------------------------------------------------------------------------------------------
 
@@ -104,6 +112,9 @@ class LedgerModels:
         Closed early, calls that were sent already finish in the background and are recorded: see `drain`. Exceptions
         that are no ModelError (a bug, a store that refuses) come out here, and what is under way is cancelled.
         """
+        if not self._begun:
+            self._begun = True
+            self._purse.owe(self._store.paid(self._run_id))
         batch = Batch()
         source = iter(requests)
         window: deque[_Entry] = deque()
@@ -154,9 +165,10 @@ class LedgerModels:
         if key in self._failed:
             return _Entry(request, landing=Landing(None, self._failed[key]))
         record = self._store.find_call(self._run_id, key, self._generation)
-        if record is None:
-            return self._launch(request, batch)
+        if record is None or (record.mine and record.reply is None and record.failure is None):
+            return self._launch(request, batch, record.attempts if record else NO_ATTEMPT)
         if not record.mine:
+            self._charge_lost(request, batch, record.attempts)
             return _Entry(request, self._flights.start(key, self._pin(request, record)))
         return self._replay(request, record, batch)
 
@@ -178,12 +190,40 @@ class LedgerModels:
             self._counted.discard(request.key)  # from now on it answers from memory, until failures are retried
             self._failed[request.key] = record.failure
 
-    def _launch(self, request: ModelRequest, batch: Batch) -> _Entry:
+    def _launch(self, request: ModelRequest, batch: Batch, lost: Attempts) -> _Entry:
+        before, generation = self._charge_lost(request, batch, lost), self._generation
         endpoint = self._endpoints[request.endpoint]
         ticket = self._purse.ticket(endpoint.worst(request), endpoint.retries.attempts, batch)
-        call = Call(endpoint, request, ticket, self._timing)
-        flight = self._flights.start(request.key, self._fly(call), call)
+
+        async def failed(error: ModelError, attempts: Attempts) -> None:
+            if attempts.sent:
+                await self._lose(request, _failure_of(error), _plus(before, attempts), generation)
+
+        call = Call(endpoint, request, ticket, self._timing, failed)
+        flight = self._flights.start(request.key, self._fly(call, before, generation), call)
         return _Entry(request, flight, hit=False, free=False)
+
+    def _charge_lost(self, request: ModelRequest, batch: Batch, lost: Attempts) -> Attempts:
+        """Count attempts of earlier sessions that brought nothing, once; returns all of this request so far."""
+        place = (request.key, self._generation)
+        if place in self._lost or not lost.sent:
+            return self._lost.get(place, NO_ATTEMPT)
+        self._lost[place] = lost
+
+        def done(counted: bool) -> None:
+            if counted:
+                self._count(request, None, lost)
+            else:
+                self._lost.pop(place, None)
+
+        self._purse.charge(settled(None, lost), batch, done)
+        return lost
+
+    async def _lose(self, request: ModelRequest, failure: Failure, attempts: Attempts, generation: int) -> None:
+        """Record attempts that brought nothing, all of this request so far."""
+        self._lost[request.key, generation] = attempts
+        lost = FailedCall(request, failure, attempts)
+        await self._store.commit_block(self._run_id, [], [lost], "", lost_in(generation))
 
     async def _pin(self, request: ModelRequest, record: RecordedCall) -> Landing:
         if record.call_id is None:
@@ -191,32 +231,34 @@ class LedgerModels:
         await self._store.pin_call(self._run_id, request.key, record.call_id, self._generation)
         return Landing(record.reply)
 
-    async def _fly(self, call: Call) -> Landing:
-        """Make the call and record its reply. What it cost counts whatever happens then."""
-        request, generation = call.request, self._generation
+    async def _fly(self, call: Call, before: Attempts, generation: int) -> Landing:
+        """Make the call and record its reply. What it cost counts whatever happens then; `before` has counted."""
+        request = call.request
         try:
             answered = await call.make()
         except BudgetSpent as spent:
             return Landing(None, _refusal(spent.cap))
-        except BaseException:
+        except BaseException as error:
             self._count(request, None, call.attempts)
+            if isinstance(error, asyncio.CancelledError) and call.attempts.sent:
+                await self._lose(request, CANCELLED, _plus(before, call.attempts), generation)
             raise
         self._count(request, answered.reply, answered.attempts)
+        attempts = _plus(before, answered.attempts)
         if answered.reply is None:
-            return Landing(None, self._fail(request, answered, final=not call.last))
-        record = await self._store.record_call(self._run_id, request, answered.reply, answered.attempts, generation)
+            return Landing(None, self._fail(request, answered.error, attempts, final=not call.last))
+        record = await self._store.record_call(self._run_id, request, answered.reply, attempts, generation)
         self._counted.add(request.key)
         return Landing(record.reply)
 
-    def _fail(self, request: ModelRequest, answered: Answered, *, final: bool) -> Failure:
+    def _fail(self, request: ModelRequest, error: ModelError | None, attempts: Attempts, *, final: bool) -> Failure:
         """The failure, remembered if it is final; never where it stops the run: the next session must ask again."""
-        error = answered.error
         if error is None:
             raise ValueError("a call ended with neither a reply nor an error")
-        failure = Failure(error.code, error.message, error.remedy, stops=error.policy == "stop")
+        failure = _failure_of(error)
         if final and not failure.stops:
             self._failed[request.key] = failure
-            self._failures.append(FailedCall(request, failure, answered.attempts))
+            self._failures.append(FailedCall(request, failure, attempts))
         return failure
 
     async def _landed(self, entry: _Entry) -> Landing:
@@ -242,3 +284,27 @@ class LedgerModels:
 def _refusal(cap: str) -> Failure:
     remedy = f"raise the cap on {cap}, or let the run end from its reserve"
     return Failure(f"{BUDGET}{cap}", f"the budget has no room for another call: {cap}", remedy)
+
+
+def _failure_of(error: ModelError) -> Failure:
+    return Failure(error.code, error.message, error.remedy, stops=error.policy == "stop")
+
+
+def _plus(one: Attempts, other: Attempts) -> Attempts:
+    """Both together; their money is unknown where either's is."""
+    known = one.unconfirmed_picousd is not None and other.unconfirmed_picousd is not None
+    return Attempts(
+        one.sent + other.sent,
+        one.unconfirmed + other.unconfirmed,
+        one.unconfirmed_tokens + other.unconfirmed_tokens,
+        (one.unconfirmed_picousd or 0) + (other.unconfirmed_picousd or 0) if known else None,
+    )
+
+
+def lost_in(generation: int) -> int:
+    """The generation under which attempts that brought nothing in `generation` are kept: negative, so never an answer.
+
+    >>> lost_in(0), lost_in(1)
+    (-1, -2)
+    """
+    return -1 - generation

@@ -12,11 +12,13 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
-from promptprop.adapters.models.keys import is_loopback, missing_key
+from promptprop.adapters.logs import register_environment, register_secret
+from promptprop.adapters.models.keys import is_loopback, missing_key, secrets_below
 from promptprop.adapters.models.litellm_errors import Target, timed_out, translate
 from promptprop.domain.budget import Price, prompt_token_bound
-from promptprop.domain.errors import ContentFiltered, ModelError, UnreadableAnswer
+from promptprop.domain.errors import ConfigError, ContentFiltered, ModelError, UnreadableAnswer
 from promptprop.domain.models import PICO, Json, Message, ModelRequest, Reply, Usage, storable
+from promptprop.domain.settings import REFERENCE
 
 __all__ = ["SETTINGS", "FilteredAnswer", "LiteLLMClient", "load", "missing_key", "picousd", "usage_of"]
 
@@ -25,6 +27,30 @@ SETTINGS = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_MODE": "PRODUCTION",  # else it reads the .env file of whatever folder it is started in
 }
+OURS = {
+    "api_key": "set api_key of the model itself",
+    "api_base": "set api_base of the model itself",
+    "base_url": "set api_base of the model itself",
+    "timeout": "set timeout of the model itself",
+    "request_timeout": "set timeout of the model itself",
+    "num_retries": "set retries of the model itself",
+    "max_retries": "set retries of the model itself",
+    "model": "set model of the model itself",
+    "messages": "the prompt says what is sent",
+    "input": "the prompt says what is sent",
+    **dict.fromkeys(
+        ("fallbacks", "context_window_fallback_dict", "retry_policy", "retry_strategy"),
+        "leave it out: requests that PromptProp does not make itself would escape the budget",
+    ),
+    **dict.fromkeys(("n", "best_of"), "leave it out: one request has one answer"),
+    **dict.fromkeys(("stream", "stream_options"), "leave it out: answers are read whole"),
+    **dict.fromkeys(
+        ("callbacks", "success_callback", "failure_callback", "logger_fn", "verbose", "caching", "cache"),
+        "leave it out: calls are recorded by PromptProp alone",
+    ),
+    **dict.fromkeys(("mock_response", "mock_tool_calls", "mock_timeout"), "use the model offline/NAME"),
+}
+"""Parameters that LiteLLM would take for itself, and what to do instead."""
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 NO_KEY = "no-key-needed"  # what a server on this machine is sent: the OpenAI client insists on some key
 
@@ -49,11 +75,21 @@ class LiteLLMClient:
         params: Mapping[str, Json] | None = None,
         price: Price | None = None,
     ) -> None:
-        """`params` go with every request unless it sets them itself; `price` replaces LiteLLM's own."""
+        """`params`, references resolved, go with every request unless it sets them itself; `price` replaces LiteLLM's.
+
+        The key is blacked out from now on, what `params` hold in secret from the first request on. Raises ConfigError
+        where `params` set what is not theirs to set: see OURS.
+        """
+        for name in params or {}:
+            if remedy := OURS.get(name):
+                raise ConfigError(f"params of {model} cannot set {name}", remedy=remedy)
+        if api_key:
+            register_secret(api_key)
         self._model = model
         self._key = api_key or (NO_KEY if is_loopback(api_base) else None)
         self._target = Target(model, api_base, api_key)
         self._params = dict(params or {})
+        self._told = False
         self._price = price
 
     async def warm(self) -> None:
@@ -65,7 +101,7 @@ class LiteLLMClient:
         litellm = await self._library()
         # lone surrogates cannot be sent as UTF-8
         messages = [{"role": message.role, "content": storable(message.content)} for message in request.messages]
-        arguments = {**self._params, **request.parameters, "messages": messages}
+        arguments = {**self._resolved(request), "messages": messages}
         began = time.monotonic()
         response = await self._within(timeout, litellm.acompletion, arguments)
         return self._reply(litellm, request, response, time.monotonic() - began)
@@ -101,6 +137,15 @@ class LiteLLMClient:
         _open_clients.discard(id(self))
         if not _open_clients:
             await _release(load())
+
+    def _resolved(self, request: ModelRequest) -> dict[str, Json]:
+        """What is sent: a request names its parameters as the configuration does, with references, for it is stored."""
+        if not self._told:
+            self._told = True
+            for secret in secrets_below(self._params, request.parameters):
+                register_secret(secret)
+        given = {k: v for k, v in request.parameters.items() if k not in self._params or not _refers(v)}
+        return {**self._params, **given}
 
     async def _library(self) -> ModuleType:
         library = _loaded()
@@ -153,6 +198,15 @@ class LiteLLMClient:
             return None
 
 
+def _refers(value: Json) -> bool:
+    """True where there is a reference anywhere below."""
+    if isinstance(value, str):
+        return REFERENCE.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(_refers(below) for below in value.values())
+    return isinstance(value, list | tuple) and any(_refers(below) for below in value)
+
+
 def picousd(usd: float) -> int:
     """LiteLLM's money, exactly as it prints it.
 
@@ -195,6 +249,7 @@ def load() -> ModuleType:
         import litellm
 
         if not _configured:
+            register_environment(os.environ)  # where the library finds credentials of its own accord
             litellm.suppress_debug_info = True
             litellm.telemetry = False
             litellm.drop_params = True

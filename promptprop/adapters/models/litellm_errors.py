@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from promptprop.adapters.logs import REDACTED, redact
 from promptprop.adapters.models.keys import KEYS, provider_of
 from promptprop.domain.errors import (
     AuthenticationFailed,
@@ -40,8 +41,11 @@ _QUOTA = re.compile(
 )
 _KEY = re.compile(r"missing (?:credentials|.*api key)|api[ _]key not valid|invalid.{0,12}api[ _]key", re.IGNORECASE)
 _CONTEXT = re.compile(
-    r"context_length_exceeded|context window|maximum context length|prompt is too long", re.IGNORECASE
+    r"context_length_exceeded|context window|maximum context length|prompt is too long|exceeds the maximum number of t",
+    re.IGNORECASE,
 )
+_SOON = re.compile(r"retry in ([0-9.]{1,9})s\b|\"retryDelay\"\s{0,4}:\s{0,4}\"([0-9.]{1,9})s", re.IGNORECASE)
+_DAILY = re.compile(r"per_?day", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Target:
     @property
     def address(self) -> str:
         """Where requests go, in words."""
-        return self.api_base or f"the address of {provider_of(self.model) or 'the provider'}"
+        return redact(self.api_base) if self.api_base else f"the address of {provider_of(self.model) or 'the provider'}"
 
 
 def translate(error: Exception, target: Target) -> ModelError:
@@ -84,13 +88,18 @@ def translate(error: Exception, target: Target) -> ModelError:
     if _any(causes, httpx.TransportError):
         return ConnectionDropped(f"{target.model}: the connection broke before the answer was complete")
     if status is not None:
-        return by_status(status, headers, what, target)
+        return by_status(status, headers, what, target, str(error))
     return _without_response(error, causes, what, target)
 
 
-def by_status(status: int, headers: Mapping[str, str], what: str, target: Target) -> ModelError:
-    """The error for an HTTP status ≥ 400, with the provider's own words in `what`."""
-    if _QUOTA.search(what) or status == 402:
+def by_status(status: int, headers: Mapping[str, str], what: str, target: Target, whole: str = "") -> ModelError:
+    """The error for an HTTP status ≥ 400, with the provider's own words in `what`, and uncut in `whole`."""
+    soon = retry_after(headers)
+    if soon is None and (hint := _SOON.search(whole)):
+        soon = float(next(filter(None, hint.groups())).strip(".") or 0)
+    # Gemini says of a minute's limit too that the quota is exceeded, but then when to come back
+    lasting = soon is None or status != 429 or _DAILY.search(whole) is not None
+    if (_QUOTA.search(what) and lasting) or status == 402:
         remedy = "the account has no credit left: top it up or raise its limit, then resume the run"
         return QuotaExhausted(what, remedy=remedy)
     if status in (401, 403) or (status == 400 and _KEY.search(what)):
@@ -100,11 +109,9 @@ def by_status(status: int, headers: Mapping[str, str], what: str, target: Target
     if status == 408:
         return timed_out(target)
     if status == 429:
-        return RateLimited(what, remedy="lower rpm, tpm or concurrency of this model", retry_after=retry_after(headers))
+        return RateLimited(what, remedy="lower rpm, tpm or concurrency of this model", retry_after=soon)
     if status >= 500:
-        return ProviderUnavailable(
-            what, remedy="the provider is in trouble: try later", retry_after=retry_after(headers)
-        )
+        return ProviderUnavailable(what, remedy="the provider is in trouble: try later", retry_after=soon)
     if _CONTEXT.search(what):
         return _too_long(what)
     return RequestRefused(what, remedy="check this model's params, max_tokens and response_format")
@@ -166,16 +173,30 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def message_of(error: BaseException, target: Target) -> str:
-    """What the provider said, without LiteLLM's prefixes and without the key."""
+    """What the provider said, without LiteLLM's prefixes and without secrets: it is stored and shown as it is here."""
     body: Any = getattr(error, "body", None)
     said = body.get("message") if isinstance(body, dict) else None
     kind = f" ({body['code']})" if isinstance(body, dict) and isinstance(body.get("code"), str) else ""
     text = str(said) if said else str(getattr(error, "message", "") or error)
     while (shorter := _PREFIX.sub("", text, count=1)) != text:
         text = shorter
+    text = _said_in(text)
     if target.key:
-        text = text.replace(target.key, "[redacted]")
-    return storable(text.strip()[:LONGEST] + kind)
+        text, kind = (part.replace(target.key, REDACTED) for part in (text, kind))
+    # before it is cut: nobody recognises the first half of a key
+    return storable(redact(text.strip())[:LONGEST] + redact(kind))
+
+
+def _said_in(text: str) -> str:
+    """The message inside a JSON body, as Anthropic and Gemini send it; else the text itself."""
+    start = text.find("{")
+    try:
+        body, _end = json.JSONDecoder().raw_decode(text[start:]) if start >= 0 else (None, 0)
+    except ValueError:
+        return text
+    said = body.get("error") if isinstance(body, dict) else None
+    message = said.get("message") if isinstance(said, dict) else None
+    return message if isinstance(message, str) and message else text
 
 
 def _without_response(error: Exception, causes: list[BaseException], what: str, target: Target) -> ModelError:

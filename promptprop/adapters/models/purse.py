@@ -9,6 +9,9 @@ Why the order of latencies cannot matter: let f(i) be what ticket i costs in the
 w(i) the worst case of one attempt. Ticket n is granted while others are in flight only if Σ r(i<n) + w(n) ≤ cap, which
 implies Σ f(i<n) + w(n) ≤ cap; otherwise it waits until that second condition decides. So it always decides. This needs
 replies that keep to their worst case; one that reports more is counted in full, and the next call is refused.
+
+A resumed run charges what it has paid in program order as well, but behind a call that has to be made again may lie
+costs that are paid already. So all of them are *owed* from the start, and a cap holds over all sessions together.
 """
 
 from __future__ import annotations
@@ -119,6 +122,7 @@ class Purse:
         self._spent = NOTHING
         self._reserve = NOTHING
         self._held = NOTHING
+        self._owed = NOTHING
         self._line: deque[Ticket | _Charge] = deque()
         self._flying: dict[Ticket, None] = {}
         self._retrying: dict[Ticket, None] = {}
@@ -149,6 +153,10 @@ class Purse:
         """Keep this amount out of reach until it is set anew."""
         self._reserve = reserve
         self._advance()
+
+    def owe(self, paid: Amount) -> None:
+        """So much was paid in earlier sessions: out of reach from now on, and charged bit by bit, each in its turn."""
+        self._owed = paid
 
     def raise_caps(self, caps: Mapping[str, Json]) -> None:
         """Replace these caps."""
@@ -187,7 +195,8 @@ class Purse:
         while self._line:
             head = self._line[0]
             if head.batch.cap is None and isinstance(head, Ticket):
-                broken = cap_broken(self._budget, self._spent + self._held, head.worst, self._reserve)
+                committed = self._spent + self._held + self._owed
+                broken = cap_broken(self._budget, committed, head.worst, self._reserve)
                 if broken is not None and self._flying:
                     return
                 head.batch.cap = broken
@@ -201,12 +210,13 @@ class Purse:
                 counted = head.batch.cap is None
                 if counted:
                     self._spent += head.actual
+                    self._owed = _rest(self._owed, head.actual)
                 head.done(counted)
 
     def _decide_retries(self) -> None:
         for ticket in [other for other in self._flying if other in self._retrying]:
             ahead, behind = self._around(ticket)
-            committed = self._spent + _sum(other.held for other in ahead)
+            committed = self._spent + self._owed + _sum(other.held for other in ahead)
             committed += _sum(other.worst for other in behind if other.active)
             broken = cap_broken(self._budget, committed, ticket.worst, self._reserve)
             waits = broken is not None and (ahead or any(other.active for other in behind))
@@ -226,3 +236,9 @@ def _sum(amounts: Iterable[Amount]) -> Amount:
     for amount in amounts:
         total += amount
     return total
+
+
+def _rest(owed: Amount, charged: Amount) -> Amount:
+    """What is still owed; never less than nothing in any part."""
+    left = owed - charged
+    return Amount(max(0, left.calls), max(0, left.tokens), max(0, left.picousd))

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from promptprop.adapters.logs import redact
 from promptprop.domain.errors import NotWritable, PromptPropError, StorageError, StorageFull
 
 Access = Literal["read", "write", "migrate"]
@@ -29,9 +30,9 @@ def parse_url(url: str) -> URL:
     """The database that `url` names. Raises StorageError where it is none, or one that PromptProp cannot use."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
         remedy = "write sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
-        raise StorageError(f"{url!r} is not a database URL", remedy=remedy) from error
+        raise StorageError(f"{redact(url)!r} is not a database URL", remedy=remedy) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
@@ -40,6 +41,9 @@ def parse_url(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         remedy = "name a file: sqlite:///.promptprop/promptprop.db"
         raise StorageError("an in-memory database would forget what was paid for", remedy=remedy)
+    if parsed.get_backend_name() == "sqlite" and "?" in url:
+        remedy = "name a file whose path has no question mark, with --db or PROMPTPROP_DATABASE_URL"
+        raise StorageError(f"what follows the ? in {url!r} would not be part of the file's name", remedy=remedy)
     return parsed
 
 
@@ -162,6 +166,11 @@ def translate(error: BaseException) -> PromptPropError:
     elif "database is locked" in low or "database is busy" in low:
         remedy = "end the process that holds it, or try again when it is done"
         result = StorageError(f"another process kept the database locked for {BUSY_SECONDS} seconds", remedy=remedy)
+    elif (
+        "disk i/o error" in low
+    ):  # so SQLite says of all but a full disk: a quota, a limit on file sizes, a broken disk
+        remedy = "check the quota, `ulimit -f` and the disk itself, then resume: what was committed is safe"
+        result = StorageError("the disk refuses to read or write the database", remedy=remedy)
     elif "not a database" in low or "malformed" in low:
         remedy = "restore a backup, or pass another file with --db; `promptprop db check` tells more"
         result = StorageError(f"the database is damaged or is no database: {text}", remedy=remedy)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, select
 
 from promptprop.adapters.storage.connection import chunks, insert
 from promptprop.adapters.storage.database import Database
@@ -22,6 +22,7 @@ from promptprop.adapters.storage.records import (
 )
 from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import calls, run_calls
+from promptprop.domain.budget import Amount
 from promptprop.domain.models import Attempts, ModelRequest, Reply, storable
 from promptprop.ports import FailedCall, RecordedCall
 
@@ -55,7 +56,9 @@ class LedgerRows(Database):
     def find_call(self, run_id: str, key: str, generation: int = 0) -> RecordedCall | None:
         """What this run consumed for `key` up to `generation`; else any run's reply; else None.
 
-        The newest record of the run counts. A failure of an older generation does not answer.
+        The newest record of the run counts. A failure of an older generation does not answer. Attempts of this
+        generation that brought nothing (failures committed under generation −1 − n) come with another run's reply, or
+        else as a record with neither reply nor failure.
         """
         found = self.point("consumed", _consumed, {"run_id": run_id, "key": key, "generation": generation})
         if found:
@@ -66,11 +69,37 @@ class LedgerRows(Database):
                 return RecordedCall(call_id, reply_of(reply), None, attempts, bool(paid), mine=True)
             if recorded == generation:
                 return RecordedCall(None, None, failure_of(failure), attempts, bool(paid), mine=True)
+        lost = self.point("lost", _lost, {"run_id": run_id, "key": key, "generation": -1 - generation})
+        attempts = Attempts(*lost[0]) if lost else NO_ATTEMPT
         others = self.point("stored", _stored, {"key": key})
-        if not others:
-            return None
-        call_id, *reply = others[0]
-        return RecordedCall(call_id, reply_of(reply), None, NO_ATTEMPT, paid=False, mine=False)
+        if others:
+            call_id, *reply = others[0]
+            return RecordedCall(call_id, reply_of(reply), None, attempts, paid=False, mine=False)
+        return RecordedCall(None, None, None, attempts, paid=True, mine=True) if lost else None
+
+    def paid(self, run_id: str) -> Amount:
+        """What this run has paid in all: usage of replies, all attempts, those that brought nothing included."""
+        ended = run_calls.alias("ended")
+        contained = (
+            select(ended.c.key)
+            .where(ended.c.run_id == run_calls.c.run_id, ended.c.key == run_calls.c.key)
+            .where(ended.c.generation == -1 - run_calls.c.generation, ended.c.paid)
+            .exists()
+        )
+        replies = case((run_calls.c.call_id.is_not(None), calls.c.prompt_tokens + calls.c.completion_tokens), else_=0)
+        sums = (
+            func.sum(run_calls.c.sent),
+            func.sum(replies + run_calls.c.unconfirmed_tokens),
+            func.sum(func.coalesce(calls.c.picousd, 0) + func.coalesce(run_calls.c.unconfirmed_picousd, 0)),
+        )
+        statement = (
+            select(*(func.coalesce(one, 0) for one in sums))
+            .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
+            .where(run_calls.c.run_id == run_id, run_calls.c.paid)
+            .where((run_calls.c.generation >= 0) | ~contained)
+        )
+        with self.reading() as connection:
+            return Amount(*(int(value) for value in connection.execute(statement).one()))
 
     async def record_call(
         self, run_id: str, request: ModelRequest, reply: Reply, attempts: Attempts, generation: int = 0
@@ -132,7 +161,10 @@ class LedgerRows(Database):
 
 
 def insert_failures(connection: Connection, run_id: str, failures: Sequence[FailedCall], generation: int) -> None:
-    """Make failures final for this run; a record that is there already stands."""
+    """Make failures final for this run; a record that is there already stands.
+
+    Under a negative generation they are attempts that brought nothing so far, and the newest record of them stands.
+    """
     now = utc_now()
     rows = [
         {
@@ -148,8 +180,16 @@ def insert_failures(connection: Connection, run_id: str, failures: Sequence[Fail
         }
         for failed in failures
     ]
-    if rows:
-        connection.execute(insert(connection, run_calls).on_conflict_do_nothing(), rows)
+    if not rows:
+        return
+    addition = insert(connection, run_calls)
+    if generation >= 0:
+        connection.execute(addition.on_conflict_do_nothing(), rows)
+        return
+    newest = {name: addition.excluded[name] for name in ("failure", *ATTEMPTS)}
+    connection.execute(
+        addition.on_conflict_do_update(index_elements=["run_id", "key", "generation"], set_=newest), rows
+    )
 
 
 def _insert_calls(connection: Connection, rows: Sequence[CallRow]) -> list[RecordedCall]:
@@ -185,9 +225,17 @@ def _consumed() -> Select[Any]:
         select(*columns, calls.c.id, *_REPLY_COLUMNS)
         .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
         .where(run_calls.c.run_id == bindparam("run_id"), run_calls.c.key == bindparam("key"))
-        .where(run_calls.c.generation <= bindparam("generation"))
+        .where(run_calls.c.generation.between(0, bindparam("generation")))
         .order_by(run_calls.c.generation.desc())
         .limit(1)
+    )
+
+
+def _lost() -> Select[Any]:
+    return (
+        select(*_ATTEMPTS_COLUMNS)
+        .where(run_calls.c.run_id == bindparam("run_id"), run_calls.c.key == bindparam("key"))
+        .where(run_calls.c.generation == bindparam("generation"))
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from promptprop.adapters.logs import redact
 from promptprop.domain.models import (
     Attempts,
     Candidate,
@@ -109,11 +110,11 @@ def attempts_columns(attempts: Attempts) -> dict[str, Any]:
 
 
 def failure_text(failure: Failure | None) -> str | None:
-    """A failure as JSON text."""
+    """A failure as JSON text, without secrets: whatever refused may have repeated them."""
     if failure is None:
         return None
-    value = {"code": failure.code, "message": failure.message, "remedy": failure.remedy, "stops": failure.stops}
-    return json_text(value)
+    message, remedy = redact(failure.message), redact(failure.remedy)
+    return json_text({"code": failure.code, "message": message, "remedy": remedy, "stops": failure.stops})
 
 
 def failure_of(text: str | None) -> Failure | None:

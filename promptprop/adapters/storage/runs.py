@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
+from promptprop.adapters.logs import redact
 from promptprop.adapters.storage.connection import chunks
 from promptprop.adapters.storage.database import Database
 from promptprop.adapters.storage.records import json_text, storable_or_none
 from promptprop.adapters.storage.tables import calls, events, run_calls, runs
 from promptprop.domain.errors import AmbiguousRun, DatabaseTooNew, RunNotFound, StorageError
-from promptprop.domain.events import StoredEvent, body_of, event_of
+from promptprop.domain.events import Event, RunStopped, StoredEvent, body_of, event_of
 from promptprop.domain.models import Json, storable
 from promptprop.ports import RunRow
 
@@ -124,7 +125,7 @@ class RunRows(Database):
             "run_id": event.run_id,
             "seq": event.seq,
             "kind": event.event.kind,
-            "body": json_text(body_of(event.event)),
+            "body": json_text(_body(event.event)),
             "meta": json_text(dict(event.meta)),
             "at": event.at,
         }
@@ -159,6 +160,12 @@ def _matching(reference: str) -> Select[Any]:
         return select(runs).where(by_id | by_name)
     by_prefix = (func.substr(runs.c.id, 1, len(reference)) == reference) & ~same_id.exists() & ~names.exists()
     return select(runs).where(by_id | by_name | by_prefix).order_by(*NEWEST).limit(10)
+
+
+def _body(event: Event) -> Json:
+    """An event's body. Why a run stopped may repeat what a server said; decisions are compared and stay as they are."""
+    body = body_of(event)
+    return {**body, "detail": redact(event.detail)} if isinstance(event, RunStopped) else body
 
 
 def _unknown(run_id: str) -> RunNotFound:

@@ -255,3 +255,17 @@ def test_the_module_is_cheap_to_import() -> None:
     code = "import sys, promptprop.adapters.logs; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"logging.handlers", "mlflow", "litellm", "pydantic", "asyncio", "rich"} & set(loaded)
+
+
+def test_variables_that_are_called_like_secrets_are_blacked_out_and_paths_are_not() -> None:
+    logs.register_environment({
+        "SHOP_API_KEY": "qwertzuiop", "AWS_SESSION_TOKEN": "yxcvbnm12", "EDITOR": "editor-of-mine",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/home/me/key.json",
+    })  # fmt: skip
+    shown = logs.redact("qwertzuiop yxcvbnm12 editor-of-mine /home/me/key.json")
+    assert shown == f"{REDACTED} {REDACTED} editor-of-mine /home/me/key.json"
+
+
+@pytest.mark.parametrize("password", ["pa/ss/word", "pa#ss?word", "p@ss@word"])
+def test_a_password_in_a_url_may_hold_any_sign(password: str) -> None:
+    assert logs.redact(f"at postgresql://me:{password}@host/db!") == f"at postgresql://me:{REDACTED}@host/db!"

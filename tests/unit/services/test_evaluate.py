@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fake_bench import FakeBench, FakeWorld, fake_brief, seed_candidate
+
+from promptprop.domain.events import CandidateProposed, CandidateScored, Event, SearchEnded
 from promptprop.domain.models import Evaluation, Judgement
-from promptprop.services.evaluate import metric_means, row_means
+from promptprop.services.evaluate import Scoring, metric_means, row_means
 
 
 def evaluation(row: str, replicate: int, score: float | None, **metrics: float | None) -> Evaluation:
@@ -24,3 +27,32 @@ def test_a_missing_repeat_is_left_out_and_never_counts_as_zero() -> None:
 def test_the_mean_of_a_metric_leaves_out_what_it_could_not_judge() -> None:
     cells = [evaluation("a", 0, 1.0, exact=1.0, jury=None), evaluation("b", 0, 0.0, exact=0.0, jury=None)]
     assert metric_means(cells) == {"exact": 0.5}
+
+
+async def scored(bench: FakeBench, scoring: Scoring, **brief: object) -> list[Event]:
+    bench.hold(0, 0)
+    return [event async for event in scoring.run(fake_brief(**brief), bench)]
+
+
+async def test_every_prompt_is_scored_on_all_rows_as_often_as_asked() -> None:
+    bench, scoring = FakeBench(), Scoring("test", repeats=3)
+    seeds = (seed_candidate(0), seed_candidate(0, 1))
+    events = await scored(bench, scoring, seeds=seeds)
+    assert [event.kind for event in events] == ["candidate_proposed", "candidate_scored"] * 2 + ["search_ended"]
+    first, second = [event for event in events if isinstance(event, CandidateScored)]
+    assert (first.split, first.score.mean, first.score.n, first.metrics) == ("test", 0.25, 24, {"label": 0.25})
+    assert second.score.mean == 0.5
+    assert len(bench.asked) == scoring.shape(fake_brief(seeds=seeds)).finish == 144
+    assert {cell.example_id.partition("-")[0] for cell in bench.asked} == {"select"}
+    assert set(bench.kept) == {event.candidate_id for event in events if isinstance(event, CandidateProposed)}
+
+
+async def test_missing_rows_are_counted_and_where_all_are_missing_nothing_is_known() -> None:
+    some = FakeBench(FakeWorld(broken=frozenset({"select-0", "select-5"})))
+    (event,) = [one for one in await scored(some, Scoring()) if isinstance(one, CandidateScored)]
+    assert (event.missing, event.score.n) == (2, 22)
+    none = FakeBench(FakeWorld(broken=frozenset(f"select-{n}" for n in range(24))))
+    events = await scored(none, Scoring())
+    assert isinstance(events[-1], SearchEnded)
+    (event,) = [one for one in events if isinstance(one, CandidateScored)]
+    assert (event.missing, event.score.n, event.score.low, event.score.high) == (24, 0, 0.0, 1.0)

@@ -170,3 +170,10 @@ async def test_the_log_tells_of_a_retry_without_the_prompt(caplog: pytest.LogCap
     records = [record for record in caplog.records if record.name.startswith("promptprop.models")]
     assert [record.__dict__["error"] for record in records] == ["provider_unavailable"]
     assert "SECRET" not in str([record.__dict__ for record in records])
+
+
+def test_the_larger_of_two_limits_is_the_bound_whichever_of_them_a_provider_follows() -> None:
+    desk = Desk()
+    assert desk.endpoint.limit(ask(max_tokens=10, max_completion_tokens=500)) == 500
+    assert desk.endpoint.limit(ask(max_tokens=10)) == 10
+    assert desk.endpoint.limit(ask()) == 20

@@ -99,3 +99,25 @@ async def test_nothing_paid_is_lost_when_a_run_is_cancelled(openai_server: OpenA
     await ledger.close()
     assert openai_server.stats.requests == len(store.commits) == ledger.spend.of("task").calls
     assert 20 <= openai_server.stats.requests < 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_cap_holds_over_interrupted_sessions_in_a_storm_of_failures(
+    openai_server: OpenAIServer, seed: int
+) -> None:
+    openai_server.latency = 0.01
+    openai_server.fail_share(0.8, ["rate_limit", "server_error", "drop", "null_content"], seed=seed)
+    store, cap = FakeStore(), 30
+    for session in range(6):
+        ledger = open_ledger(openai_server.url, store, Budget(calls=cap))
+        task = asyncio.create_task(answer(ledger, asks(20)))
+        for _ in range(2000):
+            if openai_server.stats.requests >= 7 * (session + 1) or task.done():
+                break
+            await asyncio.sleep(0.002)
+        task.cancel()
+        await asyncio.wait([task])
+        await ledger.close()  # the failures of a block that was not finished are not taken
+        assert openai_server.stats.requests == store.paid("run").calls <= cap
+    assert openai_server.stats.requests > cap - 5

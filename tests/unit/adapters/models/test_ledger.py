@@ -403,3 +403,58 @@ async def test_a_recorded_run_replays_without_a_task_for_each_hit(monkeypatch: p
     monkeypatch.setattr(loop, "create_task", lambda *args, **kwargs: started.append(args) or create(*args, **kwargs))
     assert len(await resumed.answer(asks(300))) == 300
     assert started == []
+
+
+# --- attempts that brought nothing ------------------------------------------------------------------------------------
+
+
+async def test_attempts_that_failed_before_a_crash_count_when_the_call_is_made_again() -> None:
+    first = Desk(lambda request, nth: ProviderUnavailable("busy"))
+    await first.answer([ask("a")])  # and then dies: the failure is not committed with a block
+    second = first.session()
+    assert texts(await second.answer([ask("a")])) == ["a"]
+    assert second.ledger.spend.of("task").calls == 3 + 1
+    third = second.session()
+    assert texts(await third.answer([ask("a")])) == ["a"]
+    assert third.client.sent == []
+    assert third.ledger.spend == second.ledger.spend
+
+
+async def test_a_failure_contains_the_attempts_of_earlier_sessions() -> None:
+    first = Desk(lambda request, nth: ProviderUnavailable("busy"))
+    await first.answer([ask("a")])
+    second = first.session(lambda request, nth: ProviderUnavailable("busy"))
+    await second.answer([ask("a")])
+    (failed,) = second.ledger.take_failures()
+    assert failed.attempts.sent == 6 == second.ledger.spend.of("task").calls
+
+
+async def test_a_refused_key_counts_although_it_is_no_answer() -> None:
+    first = Desk(lambda request, nth: AuthenticationFailed("401"))
+    await first.answer([ask("a")])
+    second = first.session()
+    assert texts(await second.answer([ask("a")])) == ["a"]
+    assert second.ledger.spend.of("task").calls == 2
+
+
+async def test_a_cap_counts_what_is_paid_already_behind_a_call_that_is_made_again() -> None:
+    first = Desk(
+        lambda request, nth: AuthenticationFailed("401") if "n0" in str(request.messages) else reply_to(request)
+    )
+    await first.answer(asks(4))
+    assert first.store.paid("run").calls == 4
+    second = first.session(budget=Budget(calls=4))
+    assert codes(await second.answer(asks(4)))[0] == "budget:calls"
+    assert second.client.sent == []
+
+
+async def test_another_runs_reply_is_pinned_after_attempts_that_brought_nothing() -> None:
+    first = Desk(lambda request, nth: ProviderUnavailable("busy"))
+    await first.answer([ask("a")])
+    other = first.session(run_id="other")
+    await other.answer([ask("a")])
+    second = first.session()
+    (outcome,) = await second.answer([ask("a")])
+    assert outcome.hit
+    assert second.client.sent == []
+    assert (second.ledger.spend.of("task").calls, second.ledger.spend.hits) == (3, 1)

@@ -13,8 +13,11 @@ import openai_server as server_module
 import pytest
 from openai_server import Answer, OpenAIServer
 
+from promptprop.adapters.logs import redact
 from promptprop.adapters.models.litellm_client import SETTINGS, LiteLLMClient, load
+from promptprop.adapters.models.litellm_errors import LONGEST
 from promptprop.domain.budget import Price
+from promptprop.domain.errors import ConfigError, RequestRefused
 from promptprop.domain.models import Message, ModelRequest, Usage
 
 
@@ -131,3 +134,37 @@ def test_the_loopback_server_runs_on_its_own() -> None:
             server.terminate()
     assert answers == ["ok", "a\x00b"]
     assert (stats["requests"], stats["faults"], list(stats["bodies"].values())) == (2, {"nul": 1}, [2])
+
+
+async def test_references_of_a_request_are_sent_as_what_they_stand_for(openai_server: OpenAIServer) -> None:
+    def headers(tenant: str) -> dict[str, object]:
+        return {"extra_headers": {"x-tenant": tenant, "x-title": "shop"}, "user": "me"}
+
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k", params=headers("Bearer t3nantSecret"))
+    await client.complete(ask(**headers("Bearer ${env:TENANT}"), temperature=0.5), 20)
+    await client.close()
+    sent = {name.lower(): value for name, value in openai_server.headers[0].items()}
+    assert (sent["x-tenant"], sent["x-title"]) == ("Bearer t3nantSecret", "shop")
+    assert (openai_server.payloads[0]["temperature"], openai_server.payloads[0]["user"]) == (0.5, "me")
+    assert redact("of t3nantSecret and of a shop") == "of [redacted] and of a shop"
+
+
+@pytest.mark.parametrize("name", ["api_key", "timeout", "num_retries", "max_retries", "fallbacks", "n", "stream"])
+def test_params_cannot_take_over_what_belongs_to_the_client(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        LiteLLMClient("openai/gpt-4o-mini", params={name: 1})
+
+
+async def test_what_a_provider_repeats_of_a_key_is_blacked_out_before_its_message_is_cut(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "canary-0123456789-abcdef"
+    words = "x" * (LONGEST - 10) + key
+    monkeypatch.setitem(server_module.ERRORS, "bad_request", (400, words, key, key))
+    openai_server.fail_always("bad_request")
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, key)
+    with pytest.raises(RequestRefused) as caught:
+        await client.complete(ask(), 20)
+    await client.close()
+    assert "canary" not in str(caught.value)
+    assert "xxx" in str(caught.value)

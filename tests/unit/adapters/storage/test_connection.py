@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -71,3 +72,23 @@ def test_a_server_that_went_away_is_told_apart(error: Exception) -> None:
 def test_our_own_errors_stay_as_they_are() -> None:
     error = RunNotFound("x")
     assert translate(error) is error
+
+
+def test_a_question_mark_in_a_path_is_refused_and_not_cut_off(tmp_path: Path) -> None:
+    from promptprop.adapters.storage.store import open_store
+
+    with pytest.raises(StorageError, match="the file's name") as caught:
+        open_store(f"sqlite:///{tmp_path}/what?/runs.db")
+    assert "question mark" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_that_is_none_is_told_without_its_password() -> None:
+    with pytest.raises(StorageError, match="is not a database URL") as caught:
+        parse_url("postgresql://me:pa/ss@word@host:port/db")
+    assert "ss@" not in str(caught.value)
+
+
+def test_a_disk_that_refuses_is_told_with_what_may_be_behind_it() -> None:
+    error = translate(sqlite3.OperationalError("disk I/O error"))
+    assert "quota" in error.remedy

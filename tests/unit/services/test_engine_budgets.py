@@ -1,0 +1,178 @@
+"""The engine and budgets: wherever a cap cuts the search, FINISH is paid; raised caps are met at their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from laboratory import Lab, comparable, decisions_of, lifecycle_of, seeded_latency
+
+from promptprop.domain.budget import Budget
+from promptprop.domain.errors import BudgetExhausted, Interrupted, ProviderUnavailable
+from promptprop.services.engine import Interventions
+
+NewLab = Callable[[str], Lab]
+
+
+def kinds(lab: Lab, run_id: str) -> list[str]:
+    return [stored.event.kind for stored in lab.store.events(run_id)]
+
+
+async def caps_that_cut(new_lab: NewLab, count: int) -> list[tuple[str, Budget]]:
+    """Budgets that end the search at many different places, for each kind of cap."""
+    free = new_lab("free")
+    await free.run(await free.new_run())
+    total = free.engine().history("run-1").spend.total
+    finish = 28
+    calls = [finish + place * (total.calls - finish) // count for place in range(1, count)]
+    # what FINISH holds back in tokens and money is a worst case: what the search may take comes on top of it
+    tokens = [16_000 + place * 54_000 // count for place in range(count)]
+    money = [Decimal("0.002") + place * Decimal("0.056") / count for place in range(count)]
+    return [
+        *(("calls", Budget(calls=cap)) for cap in calls),
+        *(("tokens", Budget(tokens=cap)) for cap in tokens),
+        *(("usd", Budget(usd=cap)) for cap in money),
+    ]
+
+
+async def test_wherever_a_cap_cuts_the_search_finish_is_paid_and_the_cap_holds(new_lab: NewLab) -> None:
+    cuts: dict[str, set[int]] = {}
+    for number, (cap, budget) in enumerate(await caps_that_cut(new_lab, 6)):
+        ends = []
+        for pace in (None, seeded_latency(number)):
+            lab = new_lab(f"{number}-{len(ends)}")
+            lab.budget, lab.latency = budget, pace
+            report = await lab.run(await lab.new_run())
+            spent = report.history.spend.total
+            assert report.history.search_ended in {cap, "rounds", "no promotion", "no failures left"}
+            assert report.history.stop_reason == report.history.search_ended
+            assert report.verdict in {"better", "no proven gain", "worse", "unchanged"}
+            assert budget.calls is None or spent.calls <= budget.calls
+            assert budget.tokens is None or spent.tokens <= budget.tokens
+            assert budget.picousd is None or spent.picousd <= budget.picousd
+            assert spent.calls == sum(lab.sent.values())
+            ends.append((decisions_of(lab.store.events("run-1")), comparable(report)))
+        assert ends[0] == ends[1], f"latency must not matter under {budget}"
+        if ends[0][1]["search_ended"] == cap:
+            cuts.setdefault(cap, set()).add(len(ends[0][0]))
+    assert sum(len(places) for places in cuts.values()) >= 12, cuts
+    assert all(len(places) >= 3 for places in cuts.values()), cuts
+
+
+async def test_a_run_cut_by_its_budget_resumes_like_any_other(new_lab: NewLab) -> None:
+    whole, cut = new_lab("whole"), new_lab("cut")
+    whole.budget = cut.budget = Budget(calls=90)
+    reference = await whole.run(await whole.new_run())
+    assert reference.history.stop_reason == "calls"
+    run_id = await cut.new_run()
+    for events in (5, 8, 4):
+        await cut.run_and_die(run_id, events)
+    assert comparable(await cut.run(run_id)) == comparable(reference)
+
+
+async def run_to_a_dear_finish(lab: Lab) -> str:
+    """A run whose search is cut at its cap, and whose test rows then take four calls each: it cannot be finished."""
+    run_id = await lab.new_run()
+    lab.retries, lab.budget = 4, Budget(calls=110)
+    lab.faults = lab.refuse(run_id, "test", ProviderUnavailable("busy"), times=3)
+    with pytest.raises(BudgetExhausted) as exhausted:
+        await lab.run(run_id)
+    assert exhausted.value.exit_code == 5
+    return run_id
+
+
+async def test_where_finish_cannot_be_paid_the_run_stops_and_larger_caps_let_it_go_on(lab: Lab) -> None:
+    run_id = await run_to_a_dear_finish(lab)
+    assert lab.store.run(run_id).stop_reason == "budget"
+    assert "winner_tested" not in kinds(lab, run_id), "the test stays sealed"
+    assert lab.engine().history(run_id).spend.total.calls == sum(lab.sent.values()) <= 110
+    committed = {key for key in lab.sent if (found := lab.store.find_call(run_id, key)) and found.reply}
+    before = dict(lab.sent)
+    report = await lab.run(run_id, interventions=Interventions(caps={"calls": 400}))
+    assert report.history.finished
+    assert report.history.budget["calls"] == 400
+    assert all(lab.sent[key] == before[key] for key in committed)
+    assert report.history.spend.total.calls == sum(lab.sent.values())
+
+
+async def test_a_resume_without_larger_caps_stops_at_the_same_place(lab: Lab) -> None:
+    run_id = await run_to_a_dear_finish(lab)
+    for _ in range(2):
+        with pytest.raises(BudgetExhausted):
+            await lab.run(run_id)
+    stored = lab.store.events(run_id)
+    assert lifecycle_of(stored) == ["run_started", "run_stopped", *["run_resumed", "run_stopped"] * 2]
+
+
+@pytest.mark.parametrize("deaths", [[1], [2, 3], [30], [25, 2, 9]])
+async def test_a_raised_cap_is_met_at_its_place_in_every_later_replay(new_lab: NewLab, deaths: list[int]) -> None:
+    ends = []
+    for name, killed in (("straight", []), ("killed", deaths)):
+        lab = new_lab(name)
+        lab.budget = Budget(calls=70)
+        run_id = await lab.new_run()
+        with pytest.raises(Interrupted):
+            await lab.run_until(run_id, 10)
+        raised = Interventions(caps={"calls": 140})
+        for number, events in enumerate(killed):
+            await lab.run_and_die(run_id, events, interventions=None if number else raised)
+        if "cap_raised" in kinds(lab, run_id):
+            report = await lab.run(run_id)
+        else:
+            report = await lab.run(run_id, interventions=raised)
+        ends.append((decisions_of(lab.store.events(run_id)), comparable(report)))
+        assert 70 < report.history.spend.total.calls <= 140
+    assert ends[0] == ends[1]
+
+
+async def test_a_cap_raised_in_finish_is_met_at_its_place_in_a_later_replay(new_lab: NewLab) -> None:
+    ends = []
+    for name, deaths in (("straight", []), ("killed", [2, 2])):
+        lab = new_lab(name)
+        run_id = await run_to_a_dear_finish(lab)
+        raised = Interventions(caps={"calls": 400})
+        for number, events in enumerate(deaths):
+            await lab.run_and_die(run_id, events, interventions=None if number else raised)
+        report = await lab.run(run_id, interventions=None if deaths else raised)
+        ends.append((decisions_of(lab.store.events(run_id)), report.history.test))
+    assert ends[0] == ends[1]
+
+
+async def test_the_deadline_ends_the_search_and_replays_at_any_speed(new_lab: NewLab) -> None:
+    whole, cut = new_lab("whole"), new_lab("cut")
+    for lab in (whole, cut):
+        lab.seconds_a_call, lab.budget = 1.0, Budget(seconds=80.0)
+    reference = await whole.run(await whole.new_run())
+    assert reference.history.stop_reason == "seconds"
+    run_id = await cut.new_run()
+    ended = kinds(whole, "run-1").index("search_ended")
+    await cut.run_and_die(run_id, ended + 1)
+    cut.seconds_a_call = 0.0
+    await cut.run_and_die(run_id, 1)
+    cut.clock.seconds += 5000
+    resumed = await cut.run(run_id)
+    assert decisions_of(cut.store.events(run_id)) == decisions_of(whole.store.events("run-1"))
+    assert comparable(resumed) == comparable(reference)
+
+
+async def test_the_seconds_of_all_passes_count_together(lab: Lab) -> None:
+    lab.seconds_a_call, lab.budget = 1.0, Budget(seconds=80.0)
+    run_id = await lab.new_run()
+    for _ in range(20):
+        await lab.run_and_die(run_id, 6)
+        if "search_ended" in kinds(lab, run_id):
+            break
+    history = (await lab.run(run_id)).history
+    assert history.search_ended == "seconds"
+    assert history.spend.total.calls < 80 + 40 + 20
+
+
+async def test_a_later_deadline_lets_an_interrupted_search_go_on(lab: Lab) -> None:
+    lab.seconds_a_call, lab.budget = 1.0, Budget(seconds=60.0)
+    run_id = await lab.new_run()
+    with pytest.raises(Interrupted):
+        await lab.run_until(run_id, 12)
+    await lab.store.update_run(run_id, active_seconds=60.0)  # the deadline is met as soon as the replay is over
+    with_more = await lab.run(run_id, interventions=Interventions(caps={"seconds": 100_000}))
+    assert with_more.history.stop_reason == "no failures left"
