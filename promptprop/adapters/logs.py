@@ -29,10 +29,6 @@ VENDORS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "aiohttp", "alembic", "
 
 _NAMES = r"(?:proxy-)?authorization|x-goog-api-key|x-api-key|x-auth-token|api[-_]?key|client[-_]secret|password|passwd"
 _SECRET_NAME = re.compile(rf"(?i)^(?:{_NAMES}|secret|token|access[-_]token|set-cookie|cookie)$")
-_CREDENTIAL = re.compile(
-    r"(?i)authorization|api[-_]?key|access[-_]key|private[-_]key|subscription[-_]key|secret|passw(?:or)?d|credential"
-    r"|(?:^|[-_])(?:token|auth|pat)$"
-)
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@ in a URL, whatever the password holds; `://` comes first so that long plain text is scanned once
     (re.compile(r"(?<=://)([^\s/:@?#]{0,200}:)[^\s\"'<>]{1,400}@"), rf"\1{REDACTED}@"),
@@ -148,18 +144,11 @@ def register_secret(secret: str) -> None:
 
 def register_environment(environment: Mapping[str, str]) -> None:
     """Black out the values of all variables whose names say that they hold a secret; paths to files are none."""
+    from promptprop.domain.settings import names_secret
+
     for name, value in environment.items():
         if names_secret(name) and not value.startswith(("/", "~", ".")):
             register_secret(value)
-
-
-def names_secret(name: str) -> bool:
-    """True where a setting, a header or a variable is called like something that holds a secret.
-
-    >>> names_secret("AWS_SECRET_ACCESS_KEY"), names_secret("x-auth-token"), names_secret("max_tokens")
-    (True, True, False)
-    """
-    return _CREDENTIAL.search(name) is not None
 
 
 def redact(text: str) -> str:

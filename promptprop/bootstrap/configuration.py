@@ -47,8 +47,11 @@ def load(
 ) -> LoadedConfig:
     """Read and validate a configuration. Raises ConfigError with every problem."""
     from promptprop.adapters.files.config import load_config
+    from promptprop.adapters.logs import register_environment
 
-    return load_config(path, sets, flags, option_models=option_models(), env_file=env_file)
+    loaded = load_config(path, sets, flags, option_models=option_models(), env_file=env_file)
+    register_environment(loaded.environment)
+    return loaded
 
 
 def schema() -> dict[str, Json]:

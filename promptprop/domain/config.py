@@ -15,6 +15,7 @@ from promptprop.domain.budget import Budget
 from promptprop.domain.models import Json, RoleName, Split
 from promptprop.domain.settings import (
     REFERENCE,
+    RESERVED,
     ConfigModel,
     Flag,
     Money,
@@ -27,14 +28,15 @@ from promptprop.domain.settings import (
     Variable,
     Whole,
     is_loopback,
+    names_secret,
     password_of,
     refused,
     repeated,
     texts_below,
+    written_out,
 )
 
 MAX_TOKENS = {"task": 512, "critic": 4096, "rewriter": 4096, "juror": 1024, "manager": 4096, "synthesizer": 4096}
-SECRET_PARAMETERS = ("api_key", "api-key", "x-api-key", "authorization")
 
 
 class MessageConfig(ConfigModel):
@@ -99,10 +101,13 @@ class ModelConfig(ConfigModel):
     def _secrets_and_worlds(self) -> ModelConfig:
         local = self.api_base is not None and is_loopback(self.api_base)
         remedy = "write ${env:NAME} and set the variable, so that no file or database holds the key"
-        if self.api_key and not REFERENCE.fullmatch(self.api_key) and not local:
+        if self.api_key and written_out(self.api_key) and not local:
             raise refused("a key is written out only for a loopback api_base", "api_key", remedy=remedy)
+        for name in self.params:
+            if instead := RESERVED.get(name):
+                raise refused(f"params cannot set {name}", "params", name, remedy=instead)
         for path, text in texts_below(self.params):
-            if path[-1].lower() in SECRET_PARAMETERS and not REFERENCE.search(text) and not local:
+            if any(names_secret(part) for part in path) and written_out(text) and not local:
                 raise refused("a key is written out only for a loopback api_base", "params", *path, remedy=remedy)
         if self.world and not self.simulated:
             raise refused("only a simulated model (offline/…) has a world file", "world")

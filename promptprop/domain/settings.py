@@ -19,6 +19,58 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+RESERVED = {
+    **{name: f"set {name} of the model itself" for name in ("temperature", "top_p", "max_tokens")},
+    "max_completion_tokens": "set max_tokens of the model itself",
+    "api_key": "set api_key of the model itself",
+    "api_base": "set api_base of the model itself",
+    "base_url": "set api_base of the model itself",
+    "timeout": "set timeout of the model itself",
+    "request_timeout": "set timeout of the model itself",
+    "num_retries": "set retries of the model itself",
+    "max_retries": "set retries of the model itself",
+    "model": "set model of the model itself",
+    "messages": "the prompt says what is sent",
+    "input": "the prompt says what is sent",
+    **dict.fromkeys(
+        ("fallbacks", "context_window_fallback_dict", "retry_policy", "retry_strategy"),
+        "leave it out: requests that PromptProp does not make itself would escape the budget",
+    ),
+    **dict.fromkeys(("n", "best_of"), "leave it out: one request has one answer"),
+    **dict.fromkeys(("stream", "stream_options"), "leave it out: answers are read whole"),
+    **dict.fromkeys(
+        ("callbacks", "success_callback", "failure_callback", "logger_fn", "verbose", "caching", "cache"),
+        "leave it out: calls are recorded by PromptProp alone",
+    ),
+    **dict.fromkeys(("mock_response", "mock_tool_calls", "mock_timeout"), "use the model offline/NAME"),
+}
+"""What `params` cannot set, since PromptProp or LiteLLM would take it for itself, and what to do instead."""
+CREDENTIAL = re.compile(
+    r"(?i)authorization|api[-_]?key|access[-_]key|private[-_]key|subscription[-_]key|secret|passw(?:or)?d|credential"
+    r"|(?:^|[-_])(?:token|auth|pat)$"
+)
+
+
+def names_secret(name: str) -> bool:
+    """True where a setting, a header or a variable is called like something that holds a secret.
+
+    >>> names_secret("AWS_SECRET_ACCESS_KEY"), names_secret("x-auth-token"), names_secret("max_tokens")
+    (True, True, False)
+    """
+    return CREDENTIAL.search(name) is not None
+
+
+def written_out(text: str) -> bool:
+    """True where a secret's text holds more than references without defaults and the word of its scheme.
+
+    >>> written_out("Bearer ${env:KEY}"), written_out("${env:KEY:-sk-1}"), written_out("sk-1")
+    (False, True, True)
+    """
+    if any(match[2] for match in REFERENCE.finditer(text)):
+        return True
+    return REFERENCE.sub("", text).strip().lower() not in ("", "bearer", "basic", "token")
+
+
 def refused(message: str, *at: str, remedy: str = "") -> PydanticCustomError:
     """A complaint for a validator to raise: `at` is the key below the model that it is about, if it is about one."""
     return PydanticCustomError("refused", "{message}", {"message": message, "at": list(at), "remedy": remedy})
@@ -64,6 +116,9 @@ def texts_below(value: Json, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple
     if isinstance(value, dict):
         for key, below in value.items():
             yield from texts_below(below, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for number, below in enumerate(value):
+            yield from texts_below(below, (*path, str(number)))
     elif isinstance(value, str) and path:
         yield path, value
 

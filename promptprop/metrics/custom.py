@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import logging
 import math
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,6 +21,8 @@ from promptprop.domain.models import Example, Json, Judgement, canonical, digest
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
 
 _SLOP = 1e-9  # what summing floats may add beyond 0 or 1
+
+log = logging.getLogger("promptprop.metrics")
 
 
 class PythonFunctionOptions(MetricOptions):
@@ -74,8 +77,10 @@ class PythonFunction(CodeMetric[PythonFunctionOptions]):
         try:
             result = self._function(output, given, **self.options.arguments)
             judgement = as_judgement(result)
-        except Exception as error:  # noqa: BLE001 - user code: any failure leaves the row unscored, and says why
-            return judged(None, f"the metric raised {type(error).__name__}: {error}")
+        except Exception as error:
+            # the message goes to the log alone, where it is redacted: feedback is stored, and shown to critics
+            log.warning("the metric %s raised %s", self.id, type(error).__name__, exc_info=error)
+            return judged(None, f"the metric raised {type(error).__name__}: see the log")
         if judgement.feedback or judgement.score == 1:
             return judgement
         expected = f"expected {shown(example.expected)}, " if example.expected is not None else ""

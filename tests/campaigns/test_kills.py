@@ -23,7 +23,7 @@ from runs_over_http import committed, comparable, database_in, integrity, left_b
 from world_server import WorldProcess
 
 CONCURRENCY = 8
-UNCOMMITTED = CONCURRENCY + 64  # answers wait for their commit outside of the concurrency, within the ledger's window
+UNCOMMITTED = CONCURRENCY  # an answer keeps its slot until it is committed
 KILLS = int(os.environ.get("PROMPTPROP_KILLS", "200"))
 PAIRED_KILLS = KILLS // 5
 MOST_A_RUN = 8

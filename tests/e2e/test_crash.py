@@ -28,7 +28,7 @@ from world_server import WorldProcess
 
 CONCURRENCY = 8
 KILLS = 3
-UNCOMMITTED = CONCURRENCY + 64  # answers wait for their commit outside of the concurrency, within the ledger's window
+UNCOMMITTED = CONCURRENCY  # an answer keeps its slot until it is committed
 LAST = 0.97  # of the requests of a whole run: the latest place of a kill
 
 

@@ -69,7 +69,9 @@ class Answered:
 class Call:
     """One logical request on its way: limiter, attempts and reservations, until a reply or a final error.
 
-    Set `last` when nobody waits any more: the attempt under way may end, but no other follows.
+    Set `last` when nobody waits any more: the attempt under way may end, but no other follows. `recorded` is awaited
+    with a reply while its slot is still held, and gives the reply to use: so no more replies can be lost at a kill than
+    the concurrency.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Call:
         self.request = request
         self.attempts = Attempts(sent=0)
         self.last = False
+        self.recorded: Callable[[Reply, Attempts], Awaitable[Reply]] | None = None
         self._at_stake = False
         self._began = 0.0
         self._endpoint = endpoint
@@ -148,7 +151,7 @@ class Call:
             slot.succeeded(reply.usage.total)
             self.attempts = replace(self.attempts, sent=self.attempts.sent + 1)
             self._ticket.settle(settled(reply, Attempts()))
-            return reply
+            return await self.recorded(reply, self.attempts) if self.recorded else reply
 
     def _count_failure(self, error: ModelError) -> None:
         if isinstance(error, EndpointUnreachable):

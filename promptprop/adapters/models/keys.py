@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from promptprop.adapters.logs import names_secret
 from promptprop.domain.models import Json
+from promptprop.domain.settings import names_secret
 
 KEYS: dict[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),

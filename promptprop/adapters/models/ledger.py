@@ -233,23 +233,33 @@ class LedgerModels:
 
     async def _fly(self, call: Call, before: Attempts, generation: int) -> Landing:
         """Make the call and record its reply. What it cost counts whatever happens then; `before` has counted."""
-        request = call.request
+        request, counted = call.request, False
+
+        async def record(reply: Reply, attempts: Attempts) -> Reply:
+            nonlocal counted
+            self._count(request, reply, attempts)
+            counted = True
+            spent = _plus(before, attempts)
+            stored = await self._store.record_call(self._run_id, request, reply, spent, generation)
+            self._counted.add(request.key)
+            return stored.reply or reply
+
+        call.recorded = record
         try:
             answered = await call.make()
         except BudgetSpent as spent:
             return Landing(None, _refusal(spent.cap))
         except BaseException as error:
-            self._count(request, None, call.attempts)
-            if isinstance(error, asyncio.CancelledError) and call.attempts.sent:
-                await self._lose(request, CANCELLED, _plus(before, call.attempts), generation)
+            if not counted:
+                self._count(request, None, call.attempts)
+                if isinstance(error, asyncio.CancelledError) and call.attempts.sent:
+                    await self._lose(request, CANCELLED, _plus(before, call.attempts), generation)
             raise
-        self._count(request, answered.reply, answered.attempts)
+        if answered.reply is not None:
+            return Landing(answered.reply)
+        self._count(request, None, answered.attempts)
         attempts = _plus(before, answered.attempts)
-        if answered.reply is None:
-            return Landing(None, self._fail(request, answered.error, attempts, final=not call.last))
-        record = await self._store.record_call(self._run_id, request, answered.reply, attempts, generation)
-        self._counted.add(request.key)
-        return Landing(record.reply)
+        return Landing(None, self._fail(request, answered.error, attempts, final=not call.last))
 
     def _fail(self, request: ModelRequest, error: ModelError | None, attempts: Attempts, *, final: bool) -> Failure:
         """The failure, remembered if it is final; never where it stops the run: the next session must ask again."""

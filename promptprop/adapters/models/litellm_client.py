@@ -18,7 +18,7 @@ from promptprop.adapters.models.litellm_errors import Target, timed_out, transla
 from promptprop.domain.budget import Price, prompt_token_bound
 from promptprop.domain.errors import ConfigError, ContentFiltered, ModelError, UnreadableAnswer
 from promptprop.domain.models import PICO, Json, Message, ModelRequest, Reply, Usage, storable
-from promptprop.domain.settings import REFERENCE
+from promptprop.domain.settings import REFERENCE, RESERVED
 
 __all__ = ["SETTINGS", "FilteredAnswer", "LiteLLMClient", "load", "missing_key", "picousd", "usage_of"]
 
@@ -27,30 +27,6 @@ SETTINGS = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_MODE": "PRODUCTION",  # else it reads the .env file of whatever folder it is started in
 }
-OURS = {
-    "api_key": "set api_key of the model itself",
-    "api_base": "set api_base of the model itself",
-    "base_url": "set api_base of the model itself",
-    "timeout": "set timeout of the model itself",
-    "request_timeout": "set timeout of the model itself",
-    "num_retries": "set retries of the model itself",
-    "max_retries": "set retries of the model itself",
-    "model": "set model of the model itself",
-    "messages": "the prompt says what is sent",
-    "input": "the prompt says what is sent",
-    **dict.fromkeys(
-        ("fallbacks", "context_window_fallback_dict", "retry_policy", "retry_strategy"),
-        "leave it out: requests that PromptProp does not make itself would escape the budget",
-    ),
-    **dict.fromkeys(("n", "best_of"), "leave it out: one request has one answer"),
-    **dict.fromkeys(("stream", "stream_options"), "leave it out: answers are read whole"),
-    **dict.fromkeys(
-        ("callbacks", "success_callback", "failure_callback", "logger_fn", "verbose", "caching", "cache"),
-        "leave it out: calls are recorded by PromptProp alone",
-    ),
-    **dict.fromkeys(("mock_response", "mock_tool_calls", "mock_timeout"), "use the model offline/NAME"),
-}
-"""Parameters that LiteLLM would take for itself, and what to do instead."""
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 NO_KEY = "no-key-needed"  # what a server on this machine is sent: the OpenAI client insists on some key
 
@@ -78,10 +54,10 @@ class LiteLLMClient:
         """`params`, references resolved, go with every request unless it sets them itself; `price` replaces LiteLLM's.
 
         The key is blacked out from now on, what `params` hold in secret from the first request on. Raises ConfigError
-        where `params` set what is not theirs to set: see OURS.
+        where `params` set what is not theirs to set: see RESERVED in domain/settings.py.
         """
         for name in params or {}:
-            if remedy := OURS.get(name):
+            if remedy := RESERVED.get(name):
                 raise ConfigError(f"params of {model} cannot set {name}", remedy=remedy)
         if api_key:
             register_secret(api_key)

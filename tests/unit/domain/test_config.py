@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from promptprop.domain.budget import Budget
-from promptprop.domain.config import RunConfig, max_tokens_of
+from promptprop.domain.config import ModelConfig, RunConfig, max_tokens_of
 
 MINIMAL: dict[str, Any] = {
     "task": "Route messages.",
@@ -148,3 +148,26 @@ def test_the_longest_answer_depends_on_the_role_unless_given() -> None:
     )
     given = config(models={"task": {"model": "offline/a", "max_tokens": 9}}).models.task
     assert max_tokens_of("critic", given) == 9
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"api_key": "${env:KEY:-sk-live-1}"}, "a key is written out"),
+        ({"params": {"aws_secret_access_key": "abc"}}, "a key is written out"),
+        ({"params": {"extra_headers": {"x-auth-token": "abc"}}}, "a key is written out"),
+        ({"params": {"extra_headers": {"Authorization": "Bearer abc${env:KEY:-}"}}}, "a key is written out"),
+        ({"params": {"api_keys": ["abc"]}}, "a key is written out"),
+        ({"params": {"max_tokens": 9000}}, "params cannot set max_tokens"),
+        ({"params": {"fallbacks": ["openai/other"]}}, "params cannot set fallbacks"),
+    ],
+)
+def test_what_would_store_a_key_or_escape_the_budget_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModelConfig.model_validate({"model": "openai/m", **given})
+
+
+def test_references_without_defaults_are_no_keys_written_out() -> None:
+    headers = {"Authorization": "Bearer ${env:KEY}", "x-trace": "on"}
+    given = {"model": "openai/m", "api_key": "${env:KEY}", "params": {"extra_headers": headers}}
+    assert ModelConfig.model_validate(given).params["extra_headers"] == headers

@@ -31,10 +31,10 @@ def test_a_value_is_not_resolved_again() -> None:
 
 def test_a_model_is_resolved_with_its_parameters_and_stays_as_it_was() -> None:
     model = ModelConfig.model_validate(
-        {"model": "openai/${env:M}", "api_key": "${env:K}", "params": {"headers": [{"x": "${env:K}"}], "n": 1}}
+        {"model": "openai/${env:M}", "api_key": "${env:K}", "params": {"headers": [{"x": "${env:K}"}], "k": 1}}
     )
     found = resolve_model(model, {"M": "gpt", "K": "sk"}, "models.task")
-    assert (found.model, found.api_key, found.params) == ("openai/gpt", "sk", {"headers": [{"x": "sk"}], "n": 1})
+    assert (found.model, found.api_key, found.params) == ("openai/gpt", "sk", {"headers": [{"x": "sk"}], "k": 1})
     assert model.api_key == "${env:K}"
 
 

@@ -51,10 +51,10 @@ async def test_an_unknown_model_has_no_price(openai_server: OpenAIServer) -> Non
 
 
 async def test_the_parameters_of_the_configuration_give_way_to_those_of_a_request(openai_server: OpenAIServer) -> None:
-    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k", params={"temperature": 0.1, "top_p": 0.5})
-    await client.complete(ask(temperature=0.9), 20)
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, "k", params={"seed": 1, "user": "u"})
+    await client.complete(ask(seed=2), 20)
     await client.close()
-    assert (openai_server.payloads[0]["temperature"], openai_server.payloads[0]["top_p"]) == (0.9, 0.5)
+    assert (openai_server.payloads[0]["seed"], openai_server.payloads[0]["user"]) == (2, "u")
 
 
 async def test_a_server_on_this_machine_needs_no_key(
