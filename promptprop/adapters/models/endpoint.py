@@ -118,10 +118,11 @@ class Call:
             made = 0
             while True:
                 made += 1
+                before = self.attempts
                 try:
                     return Answered(await self._attempt(), None, self.attempts)
                 except ModelError as error:
-                    if self._failed is not None:
+                    if self._failed is not None and self.attempts != before:
                         await self._failed(error, self.attempts)
                     if not await self._again(error, made):
                         return Answered(None, error, self.attempts)
@@ -139,6 +140,8 @@ class Call:
             except ModelError as error:
                 self._at_stake = False
                 self._count_failure(error)
+                if error.policy == "stop":
+                    endpoint.limiter.shut(error)
                 if isinstance(error, RateLimited):
                     slot.throttled(error.retry_after)
                 raise

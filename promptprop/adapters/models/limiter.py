@@ -19,6 +19,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from promptprop.domain.errors import ModelError
+
 logger = logging.getLogger("promptprop.models.limiter")
 
 MINUTE = 60.0
@@ -91,6 +93,7 @@ class Limiter:
         self._requests = Pace(rpm, self._timing) if rpm else None
         self._tokens = Pace(tpm, self._timing) if tpm else None
         self._closed_until = 0.0
+        self._shut_for: ModelError | None = None
         self._begun = 0
         self._halved_at = 0
         self._successes = 0
@@ -102,15 +105,24 @@ class Limiter:
 
     @asynccontextmanager
     async def slot(self, tokens: int = 0) -> AsyncIterator[Slot]:
-        """Wait for a slot, for the rates and for `Retry-After`; hold the slot inside. `tokens` is an estimate."""
+        """Wait for a slot, for the rates and for `Retry-After`; hold the slot inside. `tokens` is an estimate.
+
+        Raises what the gate was shut for.
+        """
         await self._enter()
         try:
             await self._paced(tokens)
+            if self._shut_for is not None:
+                raise self._shut_for
             self._begun += 1
             yield Slot(self, tokens, self._begun)
         finally:
             self._under_way -= 1
             self._wake()
+
+    def shut(self, error: ModelError) -> None:
+        """Let nobody in any more: the endpoint refused for a reason that no further request can change."""
+        self._shut_for = self._shut_for or error
 
     def succeeded(self, surplus: int) -> None:
         """A request went well; `surplus` tokens were used beyond the estimate (negative: fewer)."""

@@ -117,11 +117,11 @@ def _prepare_file(url: str, *, must_exist: bool) -> None:
 
 def _revision(connection: Connection, url: str) -> str | None:
     """The revision of our tables; None in an empty database. Raises StorageError where other tables lie there."""
-    inspector = inspect(connection)
-    if inspector.has_table("alembic_version") and inspector.has_table("run_calls"):
+    tables = set(inspect(connection).get_table_names())  # one look: another process may be creating them right now
+    if {"alembic_version", "run_calls"} <= tables:
         found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         return None if found is None else str(found)
-    if inspector.get_table_names():
+    if tables:
         remedy = "pass a database of PromptProp's own with --db"
         raise StorageError(f"the database {shown(url)} holds the tables of another program", remedy=remedy)
     return None

@@ -6,6 +6,7 @@ import pytest
 from fake_clients import HeldClock
 
 from promptprop.adapters.models.limiter import Limiter, Slot
+from promptprop.domain.errors import UnknownModel
 
 
 async def enter(limiter: Limiter, gate: asyncio.Event, entered: list[int], n: int) -> None:
@@ -134,3 +135,21 @@ async def test_a_request_larger_than_a_minutes_tokens_is_let_through() -> None:
     limiter = Limiter(4, tpm=60, timing=clock.timing)
     async with limiter.slot(1000):
         assert clock.now == 1000.0
+
+
+async def test_a_gate_that_is_shut_lets_nobody_in_any_more() -> None:
+    limiter = Limiter(concurrency=1)
+    error = UnknownModel("no such model")
+    async with limiter.slot():
+        waiting = asyncio.ensure_future(_enter_once(limiter))
+        await asyncio.sleep(0)
+        limiter.shut(error)
+    with pytest.raises(UnknownModel):
+        await waiting
+    with pytest.raises(UnknownModel):
+        await _enter_once(limiter)
+
+
+async def _enter_once(limiter: Limiter) -> None:
+    async with limiter.slot():
+        pass
