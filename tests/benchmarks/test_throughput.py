@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,10 @@ async def test_a_recorded_run_replays(tmp_path: Path, note: Note) -> None:
     options = ["patience=12", "children=12", "survivors=12", "screen_rows=12", "shortlist=6"]
     sets = ["tracking.mlflow=false", "budget.calls=20000", *(f"optimizer.options.{option}" for option in options)]
     first = await timed(lambda: promptprop.optimize_async(QUICKSTART, sets=sets, database=url))
-    with sqlite3.connect(file) as connection:  # as if the process had died just before its last event
+    with (
+        closing(sqlite3.connect(file)) as connection,
+        connection,
+    ):  # as if the process had died just before its last event
         (count,) = connection.execute("SELECT count(*) FROM calls").fetchone()
         connection.execute("DELETE FROM events WHERE kind = 'run_finished'")
         connection.execute("UPDATE runs SET status = 'running'")

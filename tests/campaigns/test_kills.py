@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def names_in(file: Path) -> dict[str, str]:
     """Run ids by name; nothing where the database is not there yet."""
     if not file.exists():
         return {}
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         try:
             found = dict(connection.execute("SELECT name, id FROM runs").fetchall())
         except sqlite3.OperationalError:
@@ -249,7 +249,7 @@ def test_two_runs_on_one_database_that_are_killed_together_end_as_each_alone(tmp
     assert tally.kills >= min(PAIRED_KILLS, 4)
 
 
-SAME = {"run_id": "", "active_seconds": 0, "paths": {}, "spend": {}}  # whoever asks first pays for both
+SAME = {"run_id": "", "active_seconds": 0, "paths": {}, "notes": [], "spend": {}}  # whoever asks first pays for both
 
 
 def end_some(

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = {"rounds": 2, "children": 2, "shortlist": 1, "headroom_rows": 6, "evidence_rows": 12, "race_block": 10}
 CONSOLE = "import sys; from promptprop.cli.main import main; sys.exit(main())"
 PATIENCE = 240.0  # seconds that a child process may take on a slow machine before the test gives up on it
-FLEETING = ("run_id", "active_seconds", "paths")  # what may differ between two runs that are the same
+FLEETING = ("run_id", "active_seconds", "paths", "notes")  # what may differ between two runs that are the same
 
 
 def write_config(
@@ -136,7 +137,7 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
 
 def committed(file: Path) -> Counter[str]:
     """How many calls the database holds per question, as `world_server` names them."""
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         rows = connection.execute("SELECT model, request FROM calls").fetchall()
     connection.close()
     return Counter(question(model.partition("/")[2], json.loads(request)["messages"]) for model, request in rows)
@@ -158,7 +159,7 @@ def left_behind(file: Path) -> Counter[str]:
 
 def events_of(file: Path) -> list[tuple[str, str]]:
     """Kind and body of every event in a database of one run: all that replay would compare, and more."""
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         found = connection.execute("SELECT kind, body FROM events ORDER BY run_id, seq").fetchall()
     connection.close()
     return [(str(kind), str(body)) for kind, body in found]
@@ -166,7 +167,7 @@ def events_of(file: Path) -> list[tuple[str, str]]:
 
 def integrity(file: Path) -> str:
     """What SQLite says of the file: `ok`."""
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         (found,) = connection.execute("PRAGMA integrity_check").fetchone()
     connection.close()
     return str(found)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ async def test_an_answer_that_no_database_can_hold_is_stored_mended_and_the_run_
     assert report.history.finished
     assert world.stats()["faults"] == {"surrogate": 2, "nul": 1}
     assert report.history.spend.total.calls == world.stats()["requests"]
-    with sqlite3.connect(tmp_path / "runs.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
         replies = [text for (text,) in connection.execute("SELECT reply FROM calls WHERE reply LIKE '%\ufffd%'")]
     connection.close()
     assert sorted(replies) == ["a\ufffdb", "caf\ufffd", "caf\ufffd"]
@@ -188,7 +188,7 @@ def test_a_file_system_that_fills_up_ends_the_command_with_one_error_and_the_run
 
 def test_a_database_from_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "runs.db"
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('9999')")
         connection.execute("CREATE TABLE run_calls (anything TEXT)")

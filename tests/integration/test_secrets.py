@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> No
     seen = "\n".join(echoing.seen)
     assert [name for name in SENT if CANARIES[name] not in seen] == []
     assert "${env:" not in seen
-    with sqlite3.connect(tmp_path / ".promptprop" / "promptprop.db") as connection:
+    with closing(sqlite3.connect(tmp_path / ".promptprop" / "promptprop.db")) as connection, connection:
         failures = connection.execute("SELECT failure FROM run_calls WHERE failure IS NOT NULL").fetchall()
         requests = connection.execute("SELECT request FROM calls WHERE model = 'openai/critic'").fetchall()
     connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def given(*arguments: str) -> Change:
 
 
 def newer_database(folder: Path) -> list[str]:
-    with sqlite3.connect(folder / "new.db") as connection:
+    with closing(sqlite3.connect(folder / "new.db")) as connection, connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         connection.execute("INSERT INTO alembic_version VALUES ('9999')")
         connection.execute("CREATE TABLE run_calls (id INTEGER)")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ async def test_a_tampered_decision_is_named(lab: Lab) -> None:
     run_id = await lab.new_run()
     with pytest.raises(Interrupted):
         await lab.run_until(run_id, 20)
-    with sqlite3.connect(f"{lab.folder}/lab.db") as connection:
+    with closing(sqlite3.connect(f"{lab.folder}/lab.db")) as connection, connection:
         changed = connection.execute(
             "UPDATE events SET body = json_set(body, '$.failing', 3) WHERE kind = 'headroom_measured'"
         )
