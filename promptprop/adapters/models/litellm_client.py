@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import ModuleType
@@ -238,6 +239,11 @@ def load() -> ModuleType:
                     logging.NullHandler()
                 ]  # it writes to stderr otherwise; ours get it by propagation
                 logger.setLevel(logging.WARNING)
+            with warnings.catch_warnings():
+                # pydantic builds LiteLLM's types at their first use, and warns of them: once, here, and not in a run
+                warnings.simplefilter("ignore")
+                litellm.ModelResponse()
+                litellm.EmbeddingResponse()
             _configured = True
     library: ModuleType = litellm
     return library

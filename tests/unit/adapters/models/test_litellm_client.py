@@ -168,3 +168,12 @@ async def test_what_a_provider_repeats_of_a_key_is_blacked_out_before_its_messag
     await client.close()
     assert "canary" not in str(caught.value)
     assert "xxx" in str(caught.value)
+
+
+def test_no_warning_of_litellms_own_types_reaches_a_run() -> None:
+    script = (
+        "from promptprop.adapters.models.litellm_client import load; library = load(); import warnings; "
+        "warnings.simplefilter('error'); library.ModelResponse(); library.EmbeddingResponse()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
