@@ -115,10 +115,10 @@ def require_rewriter(config: RunConfig) -> None:
         raise ConfigError("no model is configured as rewriter", remedy="add models.rewriter: {model: …}")
 
 
-async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
-    """Store a new run. Ids begin with randomness, so that short prefixes work."""
+def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+    """The row of a run that is not stored yet. Ids begin with randomness, so that short prefixes work."""
     now = SystemClock().now()
-    run = RunRow(
+    return RunRow(
         id=secrets.token_hex(16),
         name=prepared.config.name,
         activity=activity,
@@ -129,6 +129,11 @@ async def create_run(store: SqlStore, prepared: Prepared, activity: str, options
         snapshot={**prepared.snapshot, "options": dict(options)},
         dataset_id=prepared.dataset_id,
     )
+
+
+async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+    """Store a new run."""
+    run = draft_run(prepared, activity, options)
     await store.create_run(run)
     return run
 

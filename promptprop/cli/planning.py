@@ -6,44 +6,22 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from promptprop.bootstrap.configuration import SystemClock
-from promptprop.domain.models import Json
-from promptprop.ports import RunRow
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from promptprop.adapters.files.config import LoadedConfig
-    from promptprop.bootstrap.preparation import Prepared
     from promptprop.domain.config import RunConfig
     from promptprop.services.plan import Plan, Range
-
-
-def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
-    """The row of a run that is not stored: enough to plan it."""
-    now = SystemClock().now()
-    return RunRow(
-        id="draft",
-        name=prepared.config.name,
-        activity=activity,
-        status="created",
-        seed=prepared.config.seed,
-        created_at=now,
-        updated_at=now,
-        snapshot={**prepared.snapshot, "options": dict(options)},
-        dataset_id=prepared.dataset_id,
-    )
 
 
 def plan_apart(loaded: LoadedConfig) -> Plan:
     """The plan of a configuration, made in a database of its own that is thrown away. Raises ConfigError, DataError."""
     from promptprop.adapters.storage.store import open_store
     from promptprop.bootstrap.assembly import plan_run
-    from promptprop.bootstrap.preparation import prepare, require_rewriter
+    from promptprop.bootstrap.preparation import draft_run, prepare, require_rewriter
 
     require_rewriter(loaded.config)
     with contextlib.ExitStack() as stack:

@@ -123,8 +123,8 @@ def _starting(shell: Shell, loaded: LoadedConfig, *, unlimited: bool) -> Begin:
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
         from promptprop.bootstrap.assembly import plan_run
-        from promptprop.bootstrap.preparation import create_run, prepare
-        from promptprop.cli.planning import draft_run, head_of
+        from promptprop.bootstrap.preparation import create_run, draft_run, prepare
+        from promptprop.cli.planning import head_of
 
         prepared = await prepare(store, loaded)
         plan = await plan_run(store, draft_run(prepared, "optimize", {}), loaded.environment)
