@@ -188,7 +188,8 @@ def world_digest(config: RunConfig, model: ModelConfig) -> str:
 def _configured_price(model: ModelConfig) -> Price | None:
     if model.price is None:
         return None
-    per_million = (model.price.prompt_usd_per_million, model.price.completion_usd_per_million)
+    listed = model.price
+    per_million = (listed.prompt_usd_per_million, listed.completion_usd_per_million, listed.cached_usd_per_million)
     # a fraction of 10⁻¹² USD is rounded up: a money budget must hold
-    prompt, completion = (math.ceil(usd * (PICO // 10**6)) for usd in per_million)
-    return Price(prompt, completion)
+    prompt, completion, cached = (None if usd is None else math.ceil(usd * (PICO // 10**6)) for usd in per_million)
+    return Price(prompt or 0, completion or 0, cached)

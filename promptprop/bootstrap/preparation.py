@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # what may differ between a run and its resumption: where it is stored, how fast it may go, and what a person raises
 FREE_KEYS = ("budget", "tracking", "database", "output", "serve")
-FREE_MODEL_KEYS = ("api_key", "timeout", "rpm", "tpm", "concurrency", "retries")
+FREE_MODEL_KEYS = ("api_key", "timeout", "rpm", "tpm", "concurrency", "retries", "patience", "client")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from promptprop.domain.models import PICO, Attempts, Json, Message, Reply
+from promptprop.domain.models import PICO, Attempts, Json, Message, Reply, Usage
 
 CAPS = ("calls", "tokens", "usd", "seconds")
 OVERHEAD_TOKENS = 16  # what a chat format adds to a message, generously: role, separators, start and end marks
@@ -97,14 +97,54 @@ def cap_broken(budget: Budget, committed: Amount, needed: Amount, reserve: Amoun
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Money per token in 10⁻¹² USD."""
+    """Money per token in 10⁻¹² USD, and per call. `None` means that such tokens cost what the others of their kind do.
+
+    `cached` is for prompt tokens that the provider had in its cache, `reasoning` for tokens of thought. `above` holds
+    prices for long prompts as (tokens, price): the last one whose number of prompt tokens is exceeded holds for the
+    whole call. `cache_write` bounds what a prompt token can cost where a provider charges for filling its cache.
+    """
 
     prompt: int
     completion: int
+    cached: int | None = None
+    reasoning: int | None = None
+    cache_write: int | None = None
+    per_call: int = 0
+    above: tuple[tuple[int, Price], ...] = ()
 
-    def of(self, prompt_tokens: int, completion_tokens: int) -> int:
-        """What so many tokens cost, in 10⁻¹² USD."""
-        return self.prompt * prompt_tokens + self.completion * completion_tokens
+    def of(self, usage: Usage) -> int:
+        """What this usage costs, in 10⁻¹² USD.
+
+        >>> Price(10, 20, cached=1).of(Usage(prompt_tokens=5, completion_tokens=2, cached_tokens=4))
+        54
+        """
+        price = self._at(usage.prompt_tokens)
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        thought = min(usage.reasoning_tokens, usage.completion_tokens)
+        prompt = price.prompt * (usage.prompt_tokens - cached) + _or(price.cached, price.prompt) * cached
+        answer = price.completion * (usage.completion_tokens - thought)
+        return price.per_call + prompt + answer + _or(price.reasoning, price.completion) * thought
+
+    def worst(self, prompt_tokens: int, completion_tokens: int) -> int:
+        """The most that a call can cost whose prompt and answer have at most so many tokens, in 10⁻¹² USD."""
+        reachable = [self, *(price for tokens, price in self.above if prompt_tokens > tokens)]
+        return max(
+            price.per_call
+            + max(price.prompt, price.cached or 0, price.cache_write or 0) * prompt_tokens
+            + max(price.completion, price.reasoning or 0) * completion_tokens
+            for price in reachable
+        )
+
+    def _at(self, prompt_tokens: int) -> Price:
+        price = self
+        for tokens, higher in sorted(self.above, key=lambda tier: tier[0]):
+            if prompt_tokens > tokens:
+                price = higher
+        return price
+
+
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
 
 
 def prompt_token_bound(messages: tuple[Message, ...]) -> int:
@@ -119,7 +159,7 @@ def prompt_token_bound(messages: tuple[Message, ...]) -> int:
 def worst_case(messages: tuple[Message, ...], max_tokens: int, price: Price | None) -> Amount:
     """The most that one call with these messages can cost."""
     prompt = prompt_token_bound(messages)
-    money = price.of(prompt, max_tokens) if price else 0
+    money = price.worst(prompt, max_tokens) if price else 0
     return Amount(calls=1, tokens=prompt + max_tokens, picousd=money)
 
 

@@ -76,6 +76,10 @@ class ModelPrice(ConfigModel):
 
     prompt_usd_per_million: Money = Field(description="USD per million prompt tokens.")
     completion_usd_per_million: Money = Field(description="USD per million completion tokens.")
+    cached_usd_per_million: Money | None = Field(
+        None,
+        description="USD per million prompt tokens found in the provider's cache; as the others unless given.",
+    )
 
 
 class ModelConfig(ConfigModel):
@@ -93,6 +97,12 @@ class ModelConfig(ConfigModel):
     tpm: Positive | None = Field(None, description="Tokens per minute at most.")
     concurrency: Positive = Field(32, description="Requests in flight at most.")
     retries: Annotated[Whole, Field(ge=0)] = Field(4, description="Attempts after the first one.")
+    patience: Seconds = Field(
+        45.0, description="How long an endpoint that answers nothing is waited for, before the run stops: 45s, 10m."
+    )
+    client: Literal["litellm", "http"] | None = Field(
+        None, description="Which client calls it; http, the fast one, wherever it applies, unless given."
+    )
     params: dict[str, Any] = Field({}, description="Passed through to the provider.")
     price: ModelPrice | None = Field(None, description="Overrides the known price.")
     world: Name | None = Field(None, description="World file of a simulated model.")

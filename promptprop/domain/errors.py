@@ -12,7 +12,7 @@ Vendor exceptions never leave their adapter: they are translated into a class of
     ├── ModelError (4)              one call failed; `policy` says what follows
     │   ├── RateLimited · ProviderUnavailable · ConnectionDropped · CallTimedOut · UnreadableAnswer   retry
     │   ├── ContextTooLong · ContentFiltered · RequestRefused                                         missing
-    │   └── AuthenticationFailed (2) · UnknownModel (2) · QuotaExhausted · OfflineWorldError (2)      stop
+    │   └── AuthenticationFailed (2) · UnknownModel (2) · QuotaExhausted · ProviderDown · OfflineWorldError (2)   stop
     ├── TooManyErrors (4)           more rows are missing than `max_error_rate` allows
     ├── UnusableReplies (4)         a role whose replies never parse
     ├── BudgetExhausted (5)         the confirmation could not be paid
@@ -279,6 +279,13 @@ class QuotaExhausted(ModelError):
     """The account has no credit left: waiting does not help."""
 
     code = "quota_exhausted"
+    policy = "stop"
+
+
+class ProviderDown(ModelError):
+    """An endpoint has answered nothing for longer than its `patience`: the run stops and can be resumed."""
+
+    code = "provider_down"
     policy = "stop"
 
 

@@ -104,6 +104,30 @@ class ErrorsRetried(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointPaused(Event):
+    """An endpoint fails every attempt: calls to it wait, and are probed one at a time until `seconds` from now."""
+
+    kind: ClassVar[str] = "endpoint_paused"
+    lifecycle: ClassVar[bool] = True
+    endpoint: str
+    model: str
+    error: str
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecovered(Event):
+    """A paused endpoint has answered again, after `seconds`."""
+
+    kind: ClassVar[str] = "endpoint_recovered"
+    lifecycle: ClassVar[bool] = True
+    endpoint: str
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HeadroomMeasured(Event):
     """The seed was scored twice on a sample: is there anything to gain, and how noisy is the task?"""
 
@@ -255,7 +279,8 @@ class WinnerTested(Event):
 EVENTS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunResumed, RunStopped, RunFinished, CapRaised, ErrorsRetried, HeadroomMeasured, RoundStarted,
+        RunStarted, RunResumed, RunStopped, RunFinished, CapRaised, ErrorsRetried, EndpointPaused, EndpointRecovered,
+        HeadroomMeasured, RoundStarted,
         CritiquesWritten, LabelsSuspected, CandidateProposed, ProposalDropped, CandidateScreened, CandidateRaced,
         CandidateScored, RoundEnded, SearchEnded, CandidateConfirmed, WinnerTested,
     )

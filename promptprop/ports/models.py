@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from promptprop.domain.budget import Amount, Budget, Price, Spend
+from promptprop.domain.events import Event
 from promptprop.domain.models import (
     Json,
     ModelRequest,
@@ -77,6 +78,10 @@ class Ledger(Protocol):
 
     def take_failures(self) -> list[FailedCall]:
         """The failures since the last time asked, to be committed with the block that holds them."""
+        ...
+
+    async def notice(self) -> Event:
+        """Wait for the next thing that an endpoint has to say: it is paused, or it has recovered."""
         ...
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from promptprop.domain.budget import Amount, Budget, worst_case
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Example, Json, Message
+from promptprop.domain.models import Example, Json, Message, Usage
 from promptprop.ports import Brief, Shape
 from promptprop.roles.template import fill_prompt
 from promptprop.services.workbench import EndpointSpec
@@ -163,7 +163,7 @@ def _role_call(brief: Brief, endpoints: Mapping[str, EndpointSpec], sample: Sequ
 
 
 def _call(spec: EndpointSpec, prompt: int, completion: int) -> Amount:
-    money = spec.price.of(prompt, completion) if spec.price else 0
+    money = spec.price.of(Usage(prompt, completion)) if spec.price else 0
     return Amount(1, prompt + completion, money)
 
 

@@ -149,8 +149,7 @@ class Call:
                 self._count(unconfirmed=True)
                 raise
             if reply.picousd is None and endpoint.price is not None:
-                usage = reply.usage
-                reply = replace(reply, picousd=endpoint.price.of(usage.prompt_tokens, usage.completion_tokens))
+                reply = replace(reply, picousd=endpoint.price.of(reply.usage))
             slot.succeeded(reply.usage.total)
             self.attempts = replace(self.attempts, sent=self.attempts.sent + 1)
             self._ticket.settle(settled(reply, Attempts()))

@@ -23,6 +23,7 @@ from promptprop.adapters.models.limiter import Timing
 from promptprop.adapters.models.purse import Batch, Purse
 from promptprop.domain.budget import Amount, Budget, RoleSpend, Spend, settled
 from promptprop.domain.errors import BudgetSpent, ModelError
+from promptprop.domain.events import Event
 from promptprop.domain.models import Attempts, Failure, Json, ModelRequest, Outcome, Reply
 from promptprop.ports import FailedCall, RecordedCall, Store
 
@@ -75,6 +76,7 @@ class LedgerModels:
         self._failures: list[FailedCall] = []
         self._lost: dict[tuple[str, int], Attempts] = {}  # counted already, by key and generation
         self._begun = False
+        self._notices: asyncio.Queue[Event] = asyncio.Queue()
 
     # --- the port ---------------------------------------------------------------------------------------------------
 
@@ -141,6 +143,10 @@ class LedgerModels:
         finally:
             while window:
                 self._leave(window)
+
+    async def notice(self) -> Event:
+        """Wait for the next thing that an endpoint has to say."""
+        return await self._notices.get()
 
     async def drain(self) -> None:
         """Wait until the calls of abandoned work are recorded, at most `drain_seconds`; then cancel them."""

@@ -168,7 +168,7 @@ class LiteLLMClient:
 
     def _cost(self, litellm: ModuleType, response: Any, usage: Usage) -> int | None:
         if self._price is not None:
-            return self._price.of(usage.prompt_tokens, usage.completion_tokens)
+            return self._price.of(usage)
         try:
             return picousd(litellm.completion_cost(completion_response=response, model=self._model))
         except Exception:  # noqa: BLE001 - LiteLLM raises whatever its table lookup happened to meet

@@ -27,6 +27,7 @@ from promptprop.bootstrap.models import (
 from promptprop.domain.budget import Price
 from promptprop.domain.config import ModelConfig, ModelPrice
 from promptprop.domain.errors import ConfigError, UnknownModel
+from promptprop.domain.models import Usage
 
 PRICE = {"prompt_usd_per_million": "0.10", "completion_usd_per_million": "2.5"}
 REAL = {"task": "openai/gpt-4o-mini", "rewriter": "anthropic/claude-sonnet-4-5"}
@@ -176,7 +177,7 @@ def test_a_price_per_million_is_exact_per_token(prompt: Decimal, completion: Dec
     price = ModelPrice(prompt_usd_per_million=prompt, completion_usd_per_million=completion)
     found = subject._configured_price(ModelConfig(model="openai/m", price=price))
     assert found == Price(int(prompt.scaleb(6)), int(completion.scaleb(6)))
-    assert found.of(10**6, 0) == prompt.scaleb(12)
+    assert found.of(Usage(10**6, 0)) == prompt.scaleb(12)
 
 
 def test_a_fraction_of_the_smallest_unit_is_rounded_up_so_that_a_budget_holds() -> None:

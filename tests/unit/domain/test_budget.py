@@ -178,7 +178,7 @@ def test_the_worst_case_bounds_every_answer_within_its_length(
     prompt_tokens, completion = min(used, prompt_token_bound(messages)), min(answered, max_tokens)
     assert worst.calls == 1
     assert worst.tokens >= prompt_tokens + completion
-    assert worst.picousd >= price.of(prompt_tokens, completion)
+    assert worst.picousd >= price.of(Usage(prompt_tokens, completion))
 
 
 def test_an_unknown_price_counts_as_nothing() -> None:
@@ -186,7 +186,7 @@ def test_an_unknown_price_counts_as_nothing() -> None:
 
 
 def test_a_price_is_money_per_token() -> None:
-    assert Price(2, 3).of(10, 100) == 320
+    assert Price(2, 3).of(Usage(10, 100)) == 320
 
 
 # --- spend ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from promptprop.domain import events
 from promptprop.domain.events import EVENTS, CandidateScored, Estimate, Event, body_of, event_of
 
-LIFECYCLE = {"run_started", "run_resumed", "run_stopped", "run_finished", "cap_raised", "errors_retried"}
+LIFECYCLE = {
+    "run_started", "run_resumed", "run_stopped", "run_finished", "cap_raised", "errors_retried", "endpoint_paused",
+    "endpoint_recovered",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(EVENTS))

@@ -61,7 +61,7 @@ class OfflineClient:
         if most is not None and len(text) > most * CHARACTERS_PER_TOKEN:
             text, finish = text[: int(most) * CHARACTERS_PER_TOKEN], "length"
         usage = Usage(sum(_tokens(message.content) for message in request.messages), _tokens(text))
-        picousd = self.price().of(usage.prompt_tokens, usage.completion_tokens)
+        picousd = self.price().of(usage)
         return Reply(text, usage, picousd, finish, self.name, simulated=True)
 
     def _answer(self, request: ModelRequest) -> str:

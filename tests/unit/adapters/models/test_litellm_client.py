@@ -31,7 +31,7 @@ async def test_the_cost_is_the_vendors_own_in_picousd(openai_server: OpenAIServe
     await client.close()
     price = client.price()
     assert price == Price(150_000, 600_000)
-    assert reply.picousd == price.of(reply.usage.prompt_tokens, reply.usage.completion_tokens)
+    assert reply.picousd == price.of(reply.usage)
 
 
 async def test_a_configured_price_replaces_the_vendors(openai_server: OpenAIServer) -> None:

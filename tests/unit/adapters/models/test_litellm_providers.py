@@ -103,7 +103,7 @@ async def test_text_usage_reason_and_price_are_the_providers(
     price = protocol_client.price()
     assert price is not None
     assert (reply.text, reply.usage, reply.finish_reason) == ("hello", Usage(11, 3), "stop")
-    assert reply.picousd == price.of(11, 3)
+    assert reply.picousd == price.of(Usage(11, 3))
     assert provider.requests == 1
 
 

@@ -22,7 +22,7 @@ async def test_a_reply_is_simulated_priced_and_counted(desks, best_prompt):
     assert reply.latency == 0.0
     assert reply.usage.prompt_tokens == math.ceil(len(text) / 4)
     assert reply.usage.completion_tokens == 2
-    assert reply.picousd == client.price().of(reply.usage.prompt_tokens, 2) > 0
+    assert reply.picousd == client.price().of(reply.usage) > 0
 
 
 @pytest.mark.parametrize(("part", "usd"), [("task", "0.10"), ("critic", "2"), ("rewriter-weak", "2")])
