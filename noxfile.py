@@ -72,13 +72,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed and overhead, printed; nothing fails for being slow."""
+    """Speed and overhead in one table; nothing fails for being slow. `nox -s bench -- --bench-json FILE` keeps it."""
     _run_marked(session, "bench", Path("tests/benchmarks"))
 
 
 @nox.session
 def campaigns(session: nox.Session) -> None:
-    """Optimizers compared on simulated worlds, printed; takes long."""
+    """Claims in simulated worlds and kills at random points (`PROMPTPROP_KILLS=20` for few), printed; takes long."""
     _run_marked(session, "campaign", Path("tests/campaigns"))
 
 

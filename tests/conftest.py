@@ -1,7 +1,8 @@
-"""What all tests share: the folder of fixtures on the path, and a loopback server that counts."""
+"""What all tests share: the folder of fixtures on the path, a loopback server that counts, and databases."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 
 from openai_server import OpenAIServer
+from postgres_server import MISSING, PostgresServer, find_binaries, shared_server
 
 
 @pytest.fixture
@@ -18,3 +20,41 @@ def openai_server() -> Iterator[OpenAIServer]:
     """A server that echoes, on a free port; fail it with `fail_at`, `fail_share` or `fail_always`."""
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The server in PROMPTPROP_TEST_POSTGRES_URL, else one for this session. In CI there must be one."""
+    if given := os.environ.get("PROMPTPROP_TEST_POSTGRES_URL"):
+        server = PostgresServer(given)
+        yield server
+        server.close()
+        return
+    binaries = find_binaries()
+    if binaries is None:
+        (pytest.fail if os.environ.get("CI", "").lower() == "true" else pytest.skip)(MISSING)
+    base = tmp_path_factory.getbasetemp()  # below a folder of the session where xdist runs several processes
+    with shared_server(binaries, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as url:
+        yield PostgresServer(url)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of this test's own on PostgreSQL, with all tables and no rows."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of this test's own on PostgreSQL, without a table."""
+    with postgres_server.database(empty=True) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of this test's own, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    return str(request.getfixturevalue("postgres_url"))

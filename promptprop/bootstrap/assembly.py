@@ -12,7 +12,7 @@ from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
-from promptprop.ports import Brief, Optimizer, RunRow
+from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -56,7 +56,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     endpoints, specs = await open_endpoints(config, environment, run.activity)
     try:
         optimizer, brief = build_search(store, run, config)
-        ledger = LedgerModels(store, run.id, Purse(budget), endpoints)
+        ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run))
         equipment = Equipment(
             run_id=run.id,
             dataset_id=run.dataset_id,
@@ -88,6 +88,12 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         simulated=any(model.simulated for alias, model in config.endpoints.items() if alias in specs),
     )
     return Assembly(optimizer, brief, equipment, started)
+
+
+def cache_of(run: RunRow) -> CacheMode:
+    """How a run stands to other runs' replies: as it was started, also when it is resumed."""
+    wanted = run.snapshot.get("options", {}).get("cache", CACHE_MODES[0])
+    return next(mode for mode in CACHE_MODES if mode == wanted)
 
 
 def finish_reserve(
@@ -159,7 +165,8 @@ async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.services.plan import make_plan
 
     config = RunConfig.model_validate(run.snapshot["config"])
-    specs = await price_endpoints(config, environment, run.activity)
+    specs = price_endpoints(config, environment, run.activity)
+    require_priced(config, specs)
     optimizer, brief = build_search(store, run, config)
     rows = (brief.train or brief.select)[:PLAN_SAMPLE]
     sample = store.examples(run.dataset_id, [row.id for row in rows])

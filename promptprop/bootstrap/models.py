@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ConfigError, Problem
@@ -15,6 +15,7 @@ from promptprop.services.workbench import EndpointSpec
 
 if TYPE_CHECKING:
     from promptprop.adapters.models.endpoint import Endpoint
+    from promptprop.adapters.models.offline.client import OfflineClient
     from promptprop.domain.config import ModelConfig, RunConfig
 
 ROLES_OF = {"optimize": ("critic", "rewriter"), "evaluate": ()}
@@ -31,6 +32,7 @@ async def open_endpoints(
     config: RunConfig, environment: Mapping[str, str], activity: str
 ) -> tuple[dict[str, Endpoint], dict[str, EndpointSpec]]:
     """Endpoints with their clients, and what requests to them say. Raises ConfigError where a key is missing."""
+    from promptprop.adapters.models.circuit import CALLERS, ROLE_CALLERS, Circuit
     from promptprop.adapters.models.endpoint import Endpoint
     from promptprop.adapters.models.limiter import Limiter
     from promptprop.adapters.models.retry import Retries
@@ -45,11 +47,15 @@ async def open_endpoints(
             for opened in endpoints.values():
                 await opened.client.close()
             raise
+        name = _named(model, environment, alias).model
+        callers = CALLERS if alias == "task" or alias.startswith("step.") else ROLE_CALLERS
         endpoints[alias] = Endpoint(
             alias=alias,
-            model=_named(model, environment, alias).model,
+            model=name,
             client=client,
-            limiter=Limiter(model.concurrency, model.rpm, model.tpm),
+            limiter=Limiter(
+                model.concurrency, model.rpm, model.tpm, circuit=Circuit(alias, name, model.patience, callers=callers)
+            ),
             retries=Retries(count=model.retries),
             timeout=model.timeout,
             max_tokens=_longest_answer(alias, model),
@@ -62,18 +68,20 @@ async def open_endpoints(
     return endpoints, specs
 
 
-async def price_endpoints(config: RunConfig, environment: Mapping[str, str], activity: str) -> dict[str, EndpointSpec]:
-    """What requests would say and cost, for `plan`: no key is needed and no connection is opened."""
+def price_endpoints(config: RunConfig, environment: Mapping[str, str], activity: str) -> dict[str, EndpointSpec]:
+    """What requests would say and cost, for `plan`: no key is needed and no client is opened."""
     specs = {}
     for alias, model in needed_endpoints(config, activity).items():
-        keyless = model.model_copy(update={"api_key": None, "params": {}})
-        client = await open_client(config, keyless, environment, f"models.{alias}")
-        try:
-            named = _named(model, environment, alias)
-            specs[alias] = _spec(config, alias, named, _configured_price(model) or client.price())
-        finally:
-            await client.close()
+        named = _named(model, environment, alias)
+        specs[alias] = _spec(config, alias, named, _configured_price(model) or _known_price(config, named))
     return specs
+
+
+def _known_price(config: RunConfig, model: ModelConfig) -> Price | None:
+    """What a model whose name is resolved costs: by its world where it is simulated, else by LiteLLM's list."""
+    from promptprop.adapters.models.prices import listed_price
+
+    return _simulated(config, model).price() if model.simulated else listed_price(model.model, model.params)
 
 
 def _named(model: ModelConfig, environment: Mapping[str, str], alias: str) -> ModelConfig:
@@ -104,32 +112,63 @@ def parameters_of(config: RunConfig, model: ModelConfig, max_tokens: int) -> dic
 
 
 async def open_client(config: RunConfig, model: ModelConfig, environment: Mapping[str, str], key: str) -> ModelClient:
-    """The client for a model: simulated ones are offline, everything else goes through LiteLLM."""
+    """The client for a model: simulated ones are offline, others fast where that applies, else through LiteLLM.
+
+    Which client calls a model is no part of a request's key: both send the same. Raises ConfigError.
+    """
     from promptprop.adapters.files.environment import resolve_model
-    from promptprop.adapters.logs import register_secret
 
     if model.simulated:
-        from promptprop.adapters.models.offline.client import OfflineClient
-        from promptprop.adapters.models.offline.worldfile import load_world
+        return _simulated(config, model)
+    resolved = resolve_model(model, environment, key)
+    params, price = resolved.params, _configured_price(model)
+    if choose_client(resolved, environment, key) == "http":
+        from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
 
-        return OfflineClient(load_world(world_file(config, model)), model.model.partition("/")[2])
+        http = OpenAIHttpClient(resolved.model, resolved.api_base, resolved.api_key, params, price, environment)
+        await http.warm()
+        return http
+    from promptprop.adapters.logs import register_secret
     from promptprop.adapters.models.keys import find_key
     from promptprop.adapters.models.litellm_client import LiteLLMClient
 
-    resolved = resolve_model(model, environment, key)
     # the process's environment over `.env`: LiteLLM itself would only see the former
     api_key = resolved.api_key or find_key(resolved.model, resolved.api_base, environment)
     if api_key:
         register_secret(api_key)
-    client = LiteLLMClient(
-        resolved.model,
-        api_base=resolved.api_base,
-        api_key=api_key,
-        params=resolved.params,
-        price=_configured_price(model),
-    )
+    client = LiteLLMClient(resolved.model, api_base=resolved.api_base, api_key=api_key, params=params, price=price)
     await client.warm()
     return client
+
+
+def choose_client(model: ModelConfig, environment: Mapping[str, str], key: str) -> Literal["http", "litellm"]:
+    """Who calls a model whose references are resolved; `key` is its dotted path. Raises ConfigError.
+
+    The fast client wherever it surely sends what LiteLLM would, unless `client` says otherwise.
+    """
+    from promptprop.adapters.models.openai_http.addresses import applies, find_route, takes_for_itself
+
+    if model.client == "litellm":
+        return "litellm"
+    if model.client is None:
+        return "http" if applies(model.model, model.api_base, model.params, environment) else "litellm"
+    problems = []
+    if find_route(model.model, model.api_base, model.api_key, environment) is None:
+        message = f"{key}.client: no OpenAI-compatible address is known for {model.model}"
+        problems.append(Problem(message, remedy=f"set {key}.api_base, or set {key}.client to litellm"))
+    for name in filter(takes_for_itself, model.params):
+        message = f"{key}.client: {name} in params is an option of LiteLLM, not of a provider"
+        problems.append(Problem(message, remedy=f"leave {name} out, or set {key}.client to litellm"))
+    if problems:
+        raise ConfigError(problems)
+    return "http"
+
+
+def _simulated(config: RunConfig, model: ModelConfig) -> OfflineClient:
+    from promptprop.adapters.models.offline.client import OfflineClient
+    from promptprop.adapters.models.offline.worldfile import load_world
+
+    return OfflineClient(load_world(world_file(config, model)), model.model.partition("/")[2])
 
 
 def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str) -> None:
@@ -150,16 +189,21 @@ def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str)
         raise ConfigError(problems)
 
 
-def require_priced(config: RunConfig, specs: Mapping[str, EndpointSpec]) -> None:
-    """A money budget needs every price. Raises ConfigError naming the models without one."""
-    if config.budget.usd is None:
+def require_priced(
+    config: RunConfig, specs: Mapping[str, EndpointSpec], raised: Mapping[str, Json] | None = None
+) -> None:
+    """A money budget needs every price. Raises ConfigError naming the models without one.
+
+    `raised` holds the caps that a resumption asks for: money may be capped there for the first time.
+    """
+    if config.budget.usd is None and (raised or {}).get("usd") is None:
         return
     unknown = [f"{spec.model} ({alias})" for alias, spec in specs.items() if spec.price is None]
     if unknown:
         raise ConfigError(
             f"budget.usd is set, but the price of {', '.join(unknown)} is not known",
-            remedy="set models.ALIAS.price: {prompt_usd_per_million: …, completion_usd_per_million: …}, "
-            "or cap calls or tokens instead",
+            remedy="set models.ALIAS.price: {prompt_usd_per_million: …, completion_usd_per_million: …} (0 for what is "
+            "free), or cap calls or tokens instead",
         )
 
 

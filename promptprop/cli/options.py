@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from promptprop.cli.shell import Format, Shell
 from promptprop.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from promptprop.ports import CacheMode
 
 ConfigPath = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.", show_default=False)
@@ -50,6 +53,15 @@ Require = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--require", metavar="better", help="End with 3 unless the verdict is better.", show_default=False),
 ]
+Cache = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--cache",
+        metavar="MODE",
+        help="read-write; read: keep new answers to this run; refresh: ask anew, for later runs too; off: both.",
+        show_default=False,
+    ),
+]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="End with 0 whatever the result says.")]
 
 # What every command takes, after its own options; `Shell` is made of them.
@@ -66,6 +78,18 @@ Verbose = Annotated[
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours (also NO_COLOR).")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer questions with yes.")]
+
+
+def cache_mode(given: str | None) -> CacheMode:
+    """The value of --cache, read-write unless given. Raises UsageError."""
+    from promptprop.ports import CACHE_MODES
+
+    wanted = CACHE_MODES[0] if given is None else given
+    found = next((mode for mode in CACHE_MODES if mode == wanted), None)
+    if found is None:
+        raise UsageError(f"--cache {given!r} is not known", remedy=f"use one of {', '.join(CACHE_MODES)}")
+    return found
+
 
 COMMON = ("json_", "output", "format_", "quiet", "verbose", "no_color", "no_input", "yes")
 

@@ -78,11 +78,16 @@ class Watch:
         self.last: Tick | None = None
         self._clock = clock
         self._at = clock()
+        self._pauses: dict[str, tuple[facts.EndpointPaused, float]] = {}
 
     def accept(self, event: StoredEvent) -> None:
         """Take one stored event."""
         self.history = advance(self.history, event)
         self._at = self._clock()
+        if isinstance(event.event, facts.EndpointPaused):
+            self._pauses[event.event.endpoint] = (event.event, self._at + event.event.seconds)
+        if isinstance(event.event, facts.EndpointPaused | facts.EndpointRecovered):
+            return  # the work under way is the same as before
         if not isinstance(event.event, facts.CandidateScreened | facts.CandidateRaced):
             self.last = None
 
@@ -99,6 +104,14 @@ class Watch:
     def elapsed(self) -> float:
         """Active seconds so far, earlier passes of the run included."""
         return self.history.active_seconds + self._clock() - self._at
+
+    def pauses(self) -> list[str]:
+        """A line for each endpoint that answers nothing now, with what is left of its patience."""
+        lines = []
+        for alias in self.history.paused:
+            event, until = self._pauses[alias]
+            lines.append(paused(event, until - self._clock()))
+        return lines
 
     def phase(self) -> str:
         """What is being done, with how much of it is done."""
@@ -224,8 +237,21 @@ class Lines:
             self.look()
 
 
+def paused(event: facts.EndpointPaused, left: float) -> str:
+    """What is to be said of an endpoint that answers nothing, `left` seconds before its patience ends."""
+    reason = " ".join(event.message.split())
+    return (
+        f"paused: {event.endpoint} ({event.model}) answers nothing: {reason}; trying again, "
+        f"gives up in {max(0.0, left):.0f} s"
+    )
+
+
 def told(event: facts.Event, history: History) -> str:
     """The line that tells of an event; empty for those that are not worth one."""
+    if isinstance(event, facts.EndpointPaused):
+        return paused(event, event.seconds)
+    if isinstance(event, facts.EndpointRecovered):
+        return f"{event.endpoint} ({event.model}) answers again: went on after {event.seconds:.0f} s"
     if isinstance(event, facts.HeadroomMeasured):
         return (
             f"headroom: the seed scores {score(event.score)}, {event.failing} of {counted(event.score.n, 'row')} fail"
@@ -252,8 +278,10 @@ class LiveTable:
         self._live: Live | None = None
 
     def accept(self, event: StoredEvent) -> None:
-        """The next picture shows it."""
+        """The next picture shows it; that an endpoint answers again stays above it."""
         self._watch.accept(event)
+        if isinstance(event.event, facts.EndpointRecovered):
+            self.say(told(event.event, self._watch.history))
 
     def tick(self, tick: Tick) -> None:
         """The next picture shows it."""
@@ -316,7 +344,7 @@ class LiveTable:
 
 
 def footer(watch: Watch, width: int) -> list[RenderableType]:
-    """Two lines: what is being done with a bar, and what it has cost against each cap."""
+    """What is being done with a bar, which endpoints answer nothing, and what it has cost against each cap."""
     from rich.text import Text
 
     line = Text(watch.phase(), style="bold", no_wrap=True, overflow="ellipsis")
@@ -328,4 +356,5 @@ def footer(watch: Watch, width: int) -> list[RenderableType]:
             line = Text.assemble(line, "  ", ("━" * done, "cyan"), ("━" * (cells - done), "dim"), no_wrap=True)
     best = watch.history.trajectory[-1].score if watch.history.trajectory else None
     parts = [f"best {best.mean:.3f}", *watch.spent()] if best else watch.spent()
-    return [line, Text(" · ".join(parts), style="dim", overflow="fold")]
+    pauses = [Text(pause, style="yellow", overflow="fold") for pause in watch.pauses()]
+    return [line, *pauses, Text(" · ".join(parts), style="dim", overflow="fold")]

@@ -20,17 +20,25 @@ COMMANDS: dict[str, str] = {
     "prompts list": f"{_HERE}.prompts_list:list_prompts",
     "prompts show": f"{_HERE}.prompts_show:show_prompt",
     "prompts export": f"{_HERE}.prompts_export:export",
+    "models list": f"{_HERE}.models_list:list_models",
+    "models ping": f"{_HERE}.models_ping:ping_models",
     "config show": f"{_HERE}.config_show:show_config",
     "schema": f"{_HERE}.schema:schema",
+    "cache stats": f"{_HERE}.cache_stats:show_stats",
+    "cache prune": f"{_HERE}.cache_prune:prune",
     "db upgrade": f"{_HERE}.db_upgrade:upgrade_database",
+    "db backup": f"{_HERE}.db_backup:back_up",
     "db check": f"{_HERE}.db_check:check_database",
     "mlflow": f"{_HERE}.mlflow:open_mlflow",
+    "doctor": f"{_HERE}.doctor:doctor",
     "completion": f"{_HERE}.completion:completion",
 }
 
 GROUPS: dict[str, str] = {
     "runs": "List, show, resume, export and remove runs.",
     "prompts": "List, show and export prompts and their versions.",
+    "models": "List the models that your keys reach, and try them.",
     "config": "Show what a configuration amounts to.",
-    "db": "Check and upgrade the database.",
+    "cache": "Count and remove what the ledger holds.",
+    "db": "Check, back up and upgrade the database.",
 }

@@ -111,10 +111,18 @@ def resume_stored(shell: Shell, reference: str, wishes: Wishes, env_file: Path |
             prompt_file(stored_config(run))
     finally:
         store.close()
-    return conclude(shell, run_to_its_end(shell, url, environment, resuming(shell, run.id, wishes, None)), wishes)
+    return conclude(
+        shell, run_to_its_end(shell, url, environment, resuming(shell, run.id, wishes, environment)), wishes
+    )
 
 
-def resuming(shell: Shell, reference: str, wishes: Wishes, loaded: LoadedConfig | None) -> Begin:
+def resuming(
+    shell: Shell,
+    reference: str,
+    wishes: Wishes,
+    environment: Mapping[str, str],
+    loaded: LoadedConfig | None = None,
+) -> Begin:
     """What takes up a run: find it, hold it against the configuration on disk where one is given, and say so."""
 
     async def begin(store: SqlStore) -> tuple[RunRow, Interventions]:
@@ -127,11 +135,21 @@ def resuming(shell: Shell, reference: str, wishes: Wishes, loaded: LoadedConfig 
             check_same(run, await prepare(store, loaded))
         history = fold(store.events(run.id))
         caps = raised_caps(wishes, history.budget)
+        if "usd" in caps:
+            _require_priced(run, environment, caps)
         if not history.finished:
             _tell(shell, run, history, caps)
         return run, Interventions(caps, wishes.retry_errors)
 
     return begin
+
+
+def _require_priced(run: RunRow, environment: Mapping[str, str], caps: Mapping[str, Json]) -> None:
+    """A cap on money needs every price, also where it comes late. Raises ConfigError."""
+    from promptprop.bootstrap.models import price_endpoints, require_priced
+
+    config = stored_config(run)
+    require_priced(config, price_endpoints(config, environment, run.activity), caps)
 
 
 def raised_caps(wishes: Wishes, now: Mapping[str, Json]) -> dict[str, Json]:

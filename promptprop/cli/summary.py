@@ -20,6 +20,7 @@ from promptprop.adapters.files.report_words import (
     shortened,
     spent,
     stop_sentence,
+    unknown_spend,
     verdict_sentence,
 )
 from promptprop.cli.drawing import diff_text, facts_table, table_of
@@ -132,9 +133,8 @@ def _spend(history: History) -> list[RenderableType]:
     if len(roles) > 1:
         rows.append([Text(cell, style="bold") for cell in _spend_row("total", total)[:columns]])
     parts: list[RenderableType] = [table_of(head, rows, right=range(1, columns))]
-    unpriced = sum(spend.unpriced for spend in roles.values())
-    if unpriced:
-        parts.append(Text(f"{counted(unpriced, 'call')} of unknown price are not in the money", style="yellow"))
+    if total.unpriced:
+        parts.append(Text(f"spent: {unknown_spend(total.picousd, total.unpriced)}", style="yellow"))
     return parts
 
 

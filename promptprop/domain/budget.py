@@ -101,7 +101,8 @@ class Price:
 
     `cached` is for prompt tokens that the provider had in its cache, `reasoning` for tokens of thought. `above` holds
     prices for long prompts as (tokens, price): the last one whose number of prompt tokens is exceeded holds for the
-    whole call. `cache_write` bounds what a prompt token can cost where a provider charges for filling its cache.
+    whole call. `cache_write` is for prompt tokens that filled the provider's cache, where it charges for that, and
+    `surcharge` bounds what a call can cost besides: a web search. Neither is part of `of`, unless it is told of them.
     """
 
     prompt: int
@@ -111,17 +112,20 @@ class Price:
     cache_write: int | None = None
     per_call: int = 0
     above: tuple[tuple[int, Price], ...] = ()
+    surcharge: int = 0
 
-    def of(self, usage: Usage) -> int:
-        """What this usage costs, in 10⁻¹² USD.
+    def of(self, usage: Usage, written: int = 0) -> int:
+        """What this usage costs, in 10⁻¹² USD; `written` of its prompt tokens filled the provider's cache.
 
         >>> Price(10, 20, cached=1).of(Usage(prompt_tokens=5, completion_tokens=2, cached_tokens=4))
         54
         """
-        price = self._at(usage.prompt_tokens)
+        price = self.at(usage.prompt_tokens)
         cached = min(usage.cached_tokens, usage.prompt_tokens)
+        written = min(written, usage.prompt_tokens - cached)
         thought = min(usage.reasoning_tokens, usage.completion_tokens)
-        prompt = price.prompt * (usage.prompt_tokens - cached) + _or(price.cached, price.prompt) * cached
+        prompt = price.prompt * (usage.prompt_tokens - cached - written) + _or(price.cached, price.prompt) * cached
+        prompt += _or(price.cache_write, price.prompt) * written
         answer = price.completion * (usage.completion_tokens - thought)
         return price.per_call + prompt + answer + _or(price.reasoning, price.completion) * thought
 
@@ -130,12 +134,14 @@ class Price:
         reachable = [self, *(price for tokens, price in self.above if prompt_tokens > tokens)]
         return max(
             price.per_call
+            + price.surcharge
             + max(price.prompt, price.cached or 0, price.cache_write or 0) * prompt_tokens
             + max(price.completion, price.reasoning or 0) * completion_tokens
             for price in reachable
         )
 
-    def _at(self, prompt_tokens: int) -> Price:
+    def at(self, prompt_tokens: int) -> Price:
+        """The price that holds for a prompt of so many tokens."""
         price = self
         for tokens, higher in sorted(self.above, key=lambda tier: tier[0]):
             if prompt_tokens > tokens:
@@ -194,7 +200,9 @@ class RoleSpend:
             hits=self.hits,
             unconfirmed=self.unconfirmed + attempts.unconfirmed,
             unconfirmed_tokens=self.unconfirmed_tokens + attempts.unconfirmed_tokens,
-            unpriced=self.unpriced + (1 if reply and reply.picousd is None else 0),
+            unpriced=self.unpriced
+            + (1 if reply and reply.picousd is None else 0)
+            + (attempts.unconfirmed if attempts.unconfirmed_picousd is None else 0),
         )
 
     def plus_hit(self) -> RoleSpend:

@@ -33,7 +33,7 @@ class CandidateRecord:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A run as its events tell it, in the order of the events."""
+    """A run as its events tell it, in the order of the events; `paused` names the endpoints that answer nothing now."""
 
     run_id: str = ""
     name: str = ""
@@ -62,6 +62,7 @@ class History:
     spend: Spend = field(default_factory=Spend)
     active_seconds: float = 0.0
     decisions: int = 0
+    paused: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -119,7 +120,7 @@ def _started(history: History, event: facts.RunStarted) -> History:
 
 
 def _resumed(history: History, _event: facts.RunResumed) -> History:
-    return replace(history, status="running", stop_reason="", detail="", resumed=history.resumed + 1)
+    return replace(history, status="running", stop_reason="", detail="", resumed=history.resumed + 1, paused=())
 
 
 def _stopped(history: History, event: facts.RunStopped) -> History:
@@ -132,6 +133,14 @@ def _finished(history: History, event: facts.RunFinished) -> History:
 
 def _cap_raised(history: History, event: facts.CapRaised) -> History:
     return replace(history, budget={**history.budget, **event.caps})
+
+
+def _paused(history: History, event: facts.EndpointPaused) -> History:
+    return replace(history, paused=tuple(dict.fromkeys((*history.paused, event.endpoint))))
+
+
+def _recovered(history: History, event: facts.EndpointRecovered) -> History:
+    return replace(history, paused=tuple(alias for alias in history.paused if alias != event.endpoint))
 
 
 def _headroom(history: History, event: facts.HeadroomMeasured) -> History:
@@ -216,6 +225,8 @@ _FOLDS: dict[type[Event], Callable[[History, Any], History]] = {
     facts.RunStopped: _stopped,
     facts.RunFinished: _finished,
     facts.CapRaised: _cap_raised,
+    facts.EndpointPaused: _paused,
+    facts.EndpointRecovered: _recovered,
     facts.HeadroomMeasured: _headroom,
     facts.RoundStarted: _round_started,
     facts.CritiquesWritten: _critiques,

@@ -96,6 +96,15 @@ def usd(picousd: int) -> str:
     return f"{whole}.{fraction.rstrip('0'):0<2}"
 
 
+def known_usd(picousd: int, unpriced: int) -> str | None:
+    """What is known of the money spent, beside `unpriced` calls of unknown price; None where nothing is.
+
+    >>> known_usd(0, 3), known_usd(0, 0), known_usd(10_000_000_000, 3)
+    (None, '0.00', '0.01')
+    """
+    return None if unpriced and not picousd else usd(picousd)
+
+
 def estimate_json(estimate: Estimate | None) -> Json:
     """`{mean, low, high, n}` or None."""
     if estimate is None:
@@ -104,14 +113,17 @@ def estimate_json(estimate: Estimate | None) -> Json:
 
 
 def spend_json(history: History) -> Json:
-    """Calls, tokens and USD by role and in total; ledger hits apart; what no usage was seen for as unconfirmed."""
+    """Calls, tokens and USD by role and in total; ledger hits apart; what no usage was seen for as unconfirmed.
+
+    Beside calls of unknown price, `usd` is the least that was spent; None where no price is known.
+    """
     roles: dict[str, dict[str, Any]] = {
         role: {
             "calls": spend.calls,
             "tokens": spend.tokens,
             "prompt_tokens": spend.prompt_tokens,
             "completion_tokens": spend.completion_tokens,
-            "usd": usd(spend.picousd),
+            "usd": known_usd(spend.picousd, spend.unpriced),
             "hits": spend.hits,
             "unconfirmed_calls": spend.unconfirmed,
             "unconfirmed_tokens": spend.unconfirmed_tokens,
@@ -123,7 +135,12 @@ def spend_json(history: History) -> Json:
     summed = ("prompt_tokens", "completion_tokens", "hits", "unconfirmed_calls", "unconfirmed_tokens", "unpriced_calls")
     sums = {name: sum(role[name] for role in roles.values()) for name in summed}
     return {
-        "total": {"calls": total.calls, "tokens": total.tokens, "usd": usd(total.picousd), **sums},
+        "total": {
+            "calls": total.calls,
+            "tokens": total.tokens,
+            "usd": known_usd(total.picousd, sums["unpriced_calls"]),
+            **sums,
+        },
         "roles": roles,
     }
 

@@ -210,9 +210,9 @@ def _t_quantile(freedom: int, level: float) -> float:
 
 
 def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:
-    from scipy.special import ndtri
+    from statistics import NormalDist
 
-    z = float(ndtri((1 + level) / 2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     middle = (mean + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
     # At 0 and 1 the bound is the mean itself; floats would leave it a hair off.

@@ -6,11 +6,25 @@ One contract suite per port runs on every implementation (`tests/contracts/`).
 from promptprop.ports.loop import Brief, Metric, Optimizer, Role, Scorer, Shape, Workbench
 from promptprop.ports.models import Ledger, ModelClient
 from promptprop.ports.sinks import Clock, EventSink, JobQueue, Tick
-from promptprop.ports.storage import FailedCall, PromptVersion, RecordedCall, RunRow, Store
+from promptprop.ports.storage import (
+    CACHE_MODES,
+    READING_MODES,
+    CacheMode,
+    Costs,
+    FailedCall,
+    PromptVersion,
+    RecordedCall,
+    RunRow,
+    Store,
+)
 
 __all__ = [
+    "CACHE_MODES",
+    "READING_MODES",
     "Brief",
+    "CacheMode",
     "Clock",
+    "Costs",
     "EventSink",
     "FailedCall",
     "JobQueue",

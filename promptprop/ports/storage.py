@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, get_args
 
-from promptprop.domain.budget import Amount
+from promptprop.domain.budget import Amount, Spend
 from promptprop.domain.events import StoredEvent
 from promptprop.domain.models import (
     Attempts,
@@ -22,6 +22,10 @@ from promptprop.domain.models import (
     Reply,
     Row,
 )
+
+CacheMode: TypeAlias = Literal["read-write", "read", "off", "refresh"]
+CACHE_MODES: tuple[CacheMode, ...] = get_args(CacheMode)
+READING_MODES = ("read-write", "read")  # in which other runs' replies answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,15 @@ class FailedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What evaluations cost: how many, how many of them at an unknown price, and the money of the others."""
+
+    count: int
+    unpriced: int
+    picousd: int
+
+
+@dataclass(frozen=True, slots=True)
 class PromptVersion:
     """A named prompt's version; versions count from 1; aliases point at one version each."""
 
@@ -85,6 +98,9 @@ class PromptVersion:
 
 class Store(Protocol):
     """Everything that outlives the process. Reads are direct; writes resolve once they are committed.
+
+    `cache` says how a run stands to the others': whether shared replies answer it (read-write, read) and whether its
+    own are shared (read-write, refresh). What a run has consumed answers it in every mode.
 
     Raises `StorageError` subclasses; a value that no column can hold is sanitised or isolated, never lost.
     """
@@ -110,7 +126,7 @@ class Store(Protocol):
         active_seconds: float | None = None,
         summary: Mapping[str, Json] | None = None,
     ) -> None:
-        """Change the fields that are given."""
+        """Change the fields that are given; a run that is `running` again has no stop reason."""
         ...
 
     async def append(self, event: StoredEvent) -> None:
@@ -121,8 +137,10 @@ class Store(Protocol):
         """Events with seq > `after`, ascending."""
         ...
 
-    def find_call(self, run_id: str, key: str, generation: int = 0) -> RecordedCall | None:
-        """What this run consumed for `key`; else a reply that another run has paid for; else None.
+    def find_call(
+        self, run_id: str, key: str, generation: int = 0, cache: CacheMode = "read-write"
+    ) -> RecordedCall | None:
+        """What this run consumed for `key`; else, where `cache` reads, the newest shared reply; else None.
 
         `generation` counts the ErrorsRetried interventions in force: failures of an older generation do not answer,
         and records of a later generation than asked for are not seen.
@@ -133,17 +151,31 @@ class Store(Protocol):
         """What this run has paid in all, attempts that brought nothing included."""
         ...
 
-    async def record_call(
-        self, run_id: str, request: ModelRequest, reply: Reply, attempts: Attempts, generation: int = 0
-    ) -> RecordedCall:
-        """Commit a reply and pin it to the run. If another process stored the key first, its row wins and is returned.
+    def paid_by_role(self, run_id: str) -> Spend:
+        """The same by role, as far as it is committed; `hits` counts the other runs' replies that it consumed."""
+        ...
 
-        Either way the run has paid for `attempts`.
+    async def record_call(
+        self,
+        run_id: str,
+        request: ModelRequest,
+        reply: Reply,
+        attempts: Attempts,
+        generation: int = 0,
+        cache: CacheMode = "read-write",
+    ) -> RecordedCall:
+        """Commit a reply and pin it to the run, which has paid for `attempts`; what was pinned is returned.
+
+        read-write: if another run shared a reply to the key first, that one wins. refresh: the reply is shared, and the
+        newest from now on. read and off: no other run ever sees it.
         """
         ...
 
-    async def pin_call(self, run_id: str, key: str, call_id: int, generation: int = 0) -> None:
-        """This run consumes another run's call, free of charge."""
+    async def pin_call(self, run_id: str, request: ModelRequest, found: RecordedCall, generation: int = 0) -> None:
+        """This run consumes another run's call that `find_call` found, free of charge; a second time is a no-op.
+
+        A call that was pruned since it was found is stored again, for this run alone.
+        """
         ...
 
     async def commit_block(
@@ -169,6 +201,10 @@ class Store(Protocol):
 
     def evaluations(self, run_id: str, candidate_id: str | None = None) -> Iterator[Evaluation]:
         """All evaluations of a run, or of one candidate, in the order stored."""
+        ...
+
+    def evaluation_costs(self, run_id: str, candidate_id: str) -> Costs:
+        """What the answers of a candidate cost in all; missing rows are left out."""
         ...
 
     async def keep_candidate(self, run_id: str, proposal: Proposal) -> None:

@@ -125,11 +125,10 @@ class Engine:
 
     def _cost(self, run_id: str, candidate_id: str) -> Decimal | None:
         """USD per 1000 rows: the mean over the candidate's evaluations; None where a price is unknown."""
-        prices = [item.picousd for item in self.store.evaluations(run_id, candidate_id) if not item.error]
-        known = [price for price in prices if price is not None]
-        if not known or len(known) < len(prices):
+        costs = self.store.evaluation_costs(run_id, candidate_id)
+        if not costs.count or costs.unpriced:
             return None
-        return (Decimal(sum(known)) / len(known) * 1000 / PICO).quantize(Decimal("0.000001")).normalize()
+        return (Decimal(costs.picousd) / costs.count * 1000 / PICO).quantize(Decimal("0.000001")).normalize()
 
 
 class _Course:
@@ -148,6 +147,8 @@ class _Course:
         self.began = engine.clock.monotonic()
         self.assembly: Assembly | None = None
         self.models_closed = False
+        self.writing = asyncio.Lock()  # two tasks append, and seq counts without gaps
+        self.relay: asyncio.Task[None] | None = None
 
     def active_seconds(self) -> float:
         """Seconds of work on this run, all passes together; of a pass that was killed, those up to its last event."""
@@ -164,6 +165,7 @@ class _Course:
         self.assembly = assembly = await self.engine._assemble(self.row)
         await self.engine.store.update_run(self.row.id, status="running")
         await self._open(assembly.started, wanted)
+        self.relay = asyncio.create_task(self._relay(assembly.ledger))
         bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick)
         retried = self.replay.generation
         for _ in range(retried):
@@ -201,7 +203,8 @@ class _Course:
         for stored in self.stored:
             if stored.event.lifecycle:
                 self.history = advance(self.history, stored)
-                self._show(stored)
+                if not isinstance(stored.event, facts.EndpointPaused | facts.EndpointRecovered):  # over long ago
+                    self._show(stored)
         if not self.stored:
             await self._append(started)
             return
@@ -218,7 +221,29 @@ class _Course:
         self.history = advance(self.history, recorded)
         self._show(recorded)
 
+    async def _relay(self, ledger: Ledger) -> None:
+        """Store what the endpoints have to say, as they say it."""
+        while True:
+            await self._append(await ledger.notice())
+
+    async def _hush(self) -> None:
+        """Nothing more is relayed; what went wrong there comes out here."""
+        relay, self.relay = self.relay, None
+        if relay is None:
+            return
+        relay.cancel()
+        await asyncio.wait({relay})
+        if not relay.cancelled():
+            relay.result()
+
     async def _append(self, event: Event) -> None:
+        """Store an event, then show it. Raises what went wrong in the relay, so that it ends the run as well."""
+        if self.relay is not None and self.relay.done():
+            await self._hush()
+        async with self.writing:
+            await self._write(event)
+
+    async def _write(self, event: Event) -> None:
         meta: dict[str, Json] = {"spend": self.spend().as_json(), "active_seconds": round(self.active_seconds(), 3)}
         stored = StoredEvent(self.row.id, self.seq + 1, self.engine.clock.now(), event, meta)
         write = asyncio.ensure_future(self.engine.store.append(stored))
@@ -262,6 +287,7 @@ class _Course:
             self._tell(sink, sink.tick, tick)
 
     async def _finish(self) -> None:
+        await self._hush()
         await self._save_prompts()  # before the run counts as finished: after that nobody would save them
         await self._append(facts.RunFinished(self.history.search_ended or "done"))
         await self.engine.store.update_run(
@@ -276,6 +302,10 @@ class _Course:
         try:
             await self._close_models()  # calls under way are recorded first, so that the spend is whole
         finally:
+            try:
+                await self._hush()
+            except Exception:
+                log.exception("what an endpoint had to say could not be stored", extra={"run_id": self.row.id})
             await self._append(facts.RunStopped(reason, detail))
         await self.engine.store.update_run(
             self.row.id,
@@ -329,6 +359,9 @@ class _Course:
 
     async def close(self) -> None:
         """Close models and sinks; their failures are logged."""
+        if self.relay is not None:
+            self.relay.cancel()
+            await asyncio.wait({self.relay})
         await self._close_models()
         closed = await asyncio.gather(*(sink.close() for sink in self.sinks), return_exceptions=True)
         for sink, failure in zip(self.sinks, closed, strict=True):

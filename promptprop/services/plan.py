@@ -46,14 +46,14 @@ class Plan:
     budget: Budget
 
     def as_json(self) -> Json:
-        """The documented shape of `plan --json`; money as decimal strings."""
+        """The documented shape of `plan --json`; money as decimal strings, None where a price is unknown."""
         return {
             "rows": dict(self.rows),
             "budget": self.budget.as_json(),
             "priced": self.priced,
-            "finish": _range_json(self.finish),
-            "round": _range_json(self.each_round),
-            "total": _range_json(self.total),
+            "finish": _range_json(self.finish, priced=self.priced),
+            "round": _range_json(self.each_round, priced=self.priced),
+            "total": _range_json(self.total, priced=self.priced),
             "rounds_affordable": self.rounds,
             "smallest_detectable_gain": self.detectable,
         }
@@ -199,12 +199,12 @@ def _capped(budget: Budget, amount: Amount) -> Amount:
     return Amount(calls, tokens, picousd)
 
 
-def _range_json(amounts: Range) -> Json:
+def _range_json(amounts: Range, *, priced: bool) -> Json:
     return {
         name: {
             "calls": amount.calls,
             "tokens": amount.tokens,
-            "usd": f"{Decimal(amount.picousd) / 10**12:.6f}",
+            "usd": f"{Decimal(amount.picousd) / 10**12:.6f}" if priced else None,
         }
         for name, amount in (("low", amounts.low), ("likely", amounts.likely), ("max", amounts.high))
     }

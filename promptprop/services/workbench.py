@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from promptprop.domain.budget import Amount, Budget, Price, Spend, worst_case
 from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, raise_failure
@@ -23,16 +23,18 @@ from promptprop.domain.models import (
     Outcome,
     Program,
     Proposal,
-    StepTrace,
-    Usage,
+    Step,
 )
 from promptprop.ports import Clock, Ledger, Role, Scorer, Store
 from promptprop.roles.registry import REPAIR
 from promptprop.roles.template import fill_prompt
+from promptprop.services.commits import Commits
+from promptprop.services.draft import Draft
 from promptprop.services.replay import Replay
 
 BLOCK = 2000  # cells in memory at once
 FEWEST_ERRORS = 5  # fewer missing rows than this never stop a run
+SWIFT_SECONDS = 0.005  # a metric that takes longer for one answer judges when no request is under way
 RETRY_SHARE = 10  # one call in so many is held back for retries when FINISH is reserved
 
 
@@ -86,33 +88,6 @@ def uses_of(candidate: Candidate) -> int:
     2
     """
     return max(1, *(prompt.text.count("{{") for prompt in candidate.prompts.values()))
-
-
-@dataclass(slots=True)
-class Draft:
-    """A cell on its way through the steps of the program."""
-
-    cell: Cell
-    example: Example
-    stored: Evaluation | None
-    values: dict[str, Json] = field(default_factory=dict)
-    trace: tuple[StepTrace, ...] = ()
-    usage: Usage = field(default_factory=Usage)
-    picousd: int | None = 0
-    latency: float = 0.0
-    failure: Failure | None = None
-
-    def take(self, step: str, output: str, outcome: Outcome) -> None:
-        """Go one step on with this outcome."""
-        if outcome.reply is None:
-            self.failure = outcome.failure
-            return
-        reply = outcome.reply
-        self.values[output] = reply.text
-        self.trace = (*self.trace, StepTrace(step, reply.text, outcome.request.key))
-        self.usage = self.usage + reply.usage
-        self.picousd = None if self.picousd is None or reply.picousd is None else self.picousd + reply.picousd
-        self.latency += reply.latency
 
 
 class LiveWorkbench:
@@ -210,7 +185,8 @@ class LiveWorkbench:
     async def _all_answers(self, requests: Sequence[ModelRequest], phase: str) -> list[Outcome]:
         if not requests:
             return []
-        outcomes, cap = await self._answers(requests, phase)
+        outcomes: list[Outcome] = []
+        cap = await self._answers(lambda start: iter(requests[start:]), len(requests), phase, outcomes.append)
         await self._commit([])
         if cap:
             raise BudgetSpent(cap)
@@ -237,35 +213,45 @@ class LiveWorkbench:
             self._kit.ledger.raise_caps(caps)
         return bool(caps)
 
-    async def _answers(self, requests: Sequence[ModelRequest], phase: str) -> tuple[list[Outcome], str | None]:
-        """Outcomes in order, up to the first refusal; with the cap that refused, if any."""
-        outcomes: list[Outcome] = []
+    async def _answers(
+        self,
+        requests: Callable[[int], Iterator[ModelRequest]],
+        planned: int,
+        phase: str,
+        take: Callable[[Outcome], None],
+    ) -> str | None:
+        """Hand `take` the outcomes in order, up to the first refusal; returns the cap that refused, if any.
+
+        `requests(start)` begins with the request of that index; they are read in a window, at most `planned` of them.
+        """
+        taken = failed = 0
         while True:
             cap: str | None = None
-            async with aclosing(self._kit.ledger.complete_all(requests[len(outcomes) :])) as stream:
+            failure: Failure | None = None
+            async with aclosing(self._kit.ledger.complete_all(requests(taken))) as stream:
                 async for outcome in stream:
                     failure = outcome.failure
                     if failure and failure.code.startswith("budget:"):
                         cap = failure.code.partition(":")[2]
                         break
-                    outcomes.append(outcome)
-                    self._on_tick(phase, len(outcomes), len(requests))
-                    if failure and self._hopeless(outcomes, len(requests)):
-                        break
-            if failure := next((o.failure for o in outcomes if o.failure and o.failure.stops), None):
+                    take(outcome)
+                    taken += 1
+                    self._on_tick(phase, taken, planned)
+                    if failure is not None:
+                        failed += outcome.request.role == "task"
+                        if failure.stops:
+                            break
+                        if self._hopeless(failed, planned):
+                            return None
+            if failure is not None and failure.stops:
                 await self._commit([])
                 raise_failure(failure)
             if cap is None or not self._apply_caps(refused=True):
-                return outcomes, cap
+                return cap
 
-    def _hopeless(self, outcomes: Sequence[Outcome], planned: int) -> bool:
-        """True when the block can no longer stay under the error rate, or when nothing will ever answer."""
-        last = outcomes[-1].failure
-        if last and last.stops:
-            return True
-        if outcomes[-1].request.role != "task":
-            return False
-        failed = self._missing + sum(1 for outcome in outcomes if outcome.failure)
+    def _hopeless(self, failed: int, planned: int) -> bool:
+        """True when a block of so many cells, of which so many have failed, can no longer stay under the error rate."""
+        failed += self._missing
         return failed >= FEWEST_ERRORS and failed > self._kit.max_error_rate * (self._evaluated + planned)
 
     async def _block(self, cells: Sequence[Cell]) -> tuple[list[Evaluation], str | None]:
@@ -277,22 +263,59 @@ class LiveWorkbench:
             for cell, found in zip(cells, stored, strict=True)
         ]
         cap: str | None = None
-        for step in kit.program.steps:
-            asked = [(draft, self._task_request(draft, step.id, step.endpoint)) for draft in drafts]
-            sent = [(draft, request) for draft, request in asked if request is not None]
-            outcomes, cap = await self._answers([request for _, request in sent], "evaluating")
-            for (draft, _), outcome in zip(sent, outcomes, strict=False):
-                draft.take(step.id, step.output, outcome)
-            if len(outcomes) < len(sent):  # refused, or hopeless: what was answered before stays
-                answered = {id(draft) for draft, _ in sent[: len(outcomes)]}
-                last = step is kit.program.steps[-1]
-                drafts = [draft for draft in drafts if draft.failure or (last and id(draft) in answered)]
-                break
-        evaluations = [await self._scored(draft, index) for index, draft in enumerate(drafts)]
-        known = {id(draft.stored) for draft in drafts if draft.stored}
-        await self._commit([evaluation for evaluation in evaluations if id(evaluation) not in known])
+        commits = Commits(self._write)
+        try:
+            for step in kit.program.steps:
+                asked = [draft for draft in drafts if not draft.failure]
+                cap, left = await self._step(step, asked, commits if step is kit.program.steps[-1] else None)
+                if left:  # refused, or hopeless: what was answered before stays
+                    drafts = [draft for draft in drafts if draft.evaluation or draft.failure]
+                    break
+        finally:
+            await commits.settle()
+        evaluations = [draft.evaluation or draft.missing() for draft in drafts]
+        await self._commit([evaluation for evaluation in evaluations if evaluation.error])
         self._count_errors(evaluations)
         return evaluations, cap
+
+    async def _step(self, step: Step, drafts: Sequence[Draft], commits: Commits | None) -> tuple[str | None, int]:
+        """Take drafts one step on; after the last one, score and commit them while later answers are under way.
+
+        Returns the cap that refused, and how many drafts were not reached.
+        """
+        sent: list[int] = []
+        reached = answered = 0
+        swift = commits is not None
+
+        def requests(start: int) -> Iterator[ModelRequest]:
+            nonlocal reached
+            del sent[start:]
+            reached = sent[-1] + 1 if sent else 0
+            while reached < len(drafts):
+                place, reached = reached, reached + 1
+                request = self._task_request(drafts[place], step.id, step.endpoint)
+                if request is not None:
+                    sent.append(place)
+                    yield request
+
+        def take(outcome: Outcome) -> None:
+            nonlocal answered, swift
+            draft = drafts[sent[answered]]
+            answered += 1
+            draft.take(step.id, step.output, outcome)
+            if swift and commits and not draft.failure:
+                began = self._kit.clock.monotonic()
+                self._score(draft, commits)
+                # a slow metric must not hold up the loop while requests run against their deadlines
+                swift = self._kit.clock.monotonic() - began < SWIFT_SECONDS
+
+        cap = await self._answers(requests, len(drafts), "evaluating", take)
+        for place in sent[:answered] if commits and not swift else ():
+            draft = drafts[place]
+            if commits and draft.evaluation is None and not draft.failure:
+                self._score(draft, commits)
+                await asyncio.sleep(0)
+        return cap, len(drafts) - reached + len(sent) - answered
 
     def _task_request(self, draft: Draft, step: str, endpoint: str) -> ModelRequest | None:
         if draft.failure:
@@ -305,37 +328,17 @@ class LiveWorkbench:
             return None
         return ModelRequest(endpoint, spec.model, messages, spec.parameters, draft.cell.replicate)
 
-    async def _scored(self, draft: Draft, index: int) -> Evaluation:
-        if index % 200 == 199:
-            await asyncio.sleep(0)  # scoring is pure CPU: let bars and streams breathe
-        cell = draft.cell
-        if draft.stored is not None and not draft.stored.error and not draft.failure:
-            return draft.stored
-        evaluation = Evaluation(
-            cell.candidate.id,
-            cell.example_id,
-            cell.replicate,
-            trace=draft.trace,
-            usage=draft.usage,
-            picousd=draft.picousd,
-            latency=draft.latency,
-        )
-        if draft.failure:
-            return evaluation.with_error(draft.failure)
-        output = draft.trace[-1].output
-        judgements, score = self._kit.scorer.score(output, draft.example)
-        return Evaluation(
-            cell.candidate.id,
-            cell.example_id,
-            cell.replicate,
-            output,
-            draft.trace,
-            judgements,
-            score,
-            draft.usage,
-            draft.picousd,
-            draft.latency,
-        )
+    def _score(self, draft: Draft, commits: Commits) -> None:
+        """Give an answer its evaluation: the stored one, where there is one."""
+        if draft.stored is not None and not draft.stored.error:
+            draft.evaluation = draft.stored
+            return
+        draft.evaluation = draft.judged(*self._kit.scorer.score(draft.trace[-1].output, draft.example))
+        commits.add(draft.evaluation)
+
+    async def _write(self, evaluations: Sequence[Evaluation]) -> None:
+        kit = self._kit
+        await kit.store.commit_block(kit.run_id, evaluations, [], kit.scorer.fingerprint, self._replay.generation)
 
     async def _commit(self, evaluations: Sequence[Evaluation]) -> None:
         kit = self._kit

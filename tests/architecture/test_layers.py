@@ -148,6 +148,9 @@ def test_the_version_is_told_without_the_command_line_library(tmp_path: Path) ->
     assert modules_loaded_by(["--version"], tmp_path) & {"typer", "click", "pydantic", "rich"} == set()
 
 
-@pytest.mark.parametrize("arguments", [["validate", "small.yaml"], ["runs", "list"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["validate", "small.yaml"], ["plan", "small.yaml"], ["plan", "small.yaml", "--json"], ["runs", "list"]],
+)
 def test_free_commands_load_no_model_client_and_no_tracker(arguments: list[str], small_project: Path) -> None:
     assert modules_loaded_by(arguments, small_project) & {"litellm", "mlflow", "openai"} == set()

@@ -6,8 +6,8 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,23 +137,65 @@ async def test_ledger_budget_and_store_around_a_call(tmp_path: Path, note: Note)
 
 
 @pytest.mark.bench
-async def test_commits_of_the_writer(tmp_path: Path, note: Note) -> None:
+async def test_commits_of_the_writer_and_point_reads(tmp_path: Path, note: Note) -> None:
     store = await store_with_run(tmp_path, "commits")
     reply = Reply("yes", Usage(200, 5), 10**6, "stop", "m")
+    asked = [ModelRequest("task", "m", (Message("user", f"{n}: {'x' * 800}"),)) for n in range(11 * COMMITS)]
 
-    async def record(number: int) -> None:
-        request = ModelRequest("task", "m", (Message("user", f"{number}: {'x' * 800}"),))
+    async def record(request: ModelRequest) -> None:
         await store.record_call("commits", request, reply, Attempts())
 
     async def singly() -> None:
-        for number in range(COMMITS):
-            await record(number)
+        for request in asked[:COMMITS]:
+            await record(request)
 
     async def at_once() -> None:
-        await asyncio.gather(*(record(number) for number in range(COMMITS, COMMITS + 10 * COMMITS)))
+        await asyncio.gather(*(record(request) for request in asked[COMMITS:]))
+
+    async def by_many() -> None:
+        """64 at a time, as answers arrive in a run."""
+        rest = iter(ModelRequest("task", "m", one.messages, replicate=1) for one in asked)
+
+        async def one_after_another() -> None:
+            for request in rest:
+                await record(request)
+
+        await asyncio.gather(*(one_after_another() for _ in range(64)))
+
+    async def reads() -> None:
+        assert all(store.find_call("commits", request.key) for request in asked)
 
     single, batched = await timed(singly), await timed(at_once)
-    assert store.cache_stats().calls == 11 * COMMITS
+    async with lags() as seen:
+        flowing = await timed(by_many)
+    read = await timed(reads)
+    assert store.cache_stats().held.calls == 22 * COMMITS
     store.close()
+    late = sorted(seen)[int(0.99 * len(seen))]
     note("writer: one call a commit", f"{COMMITS / single.wall:,.0f} commits/s", "synchronous=FULL, two rows a call")
     note("writer: calls that arrive together", f"{10 * COMMITS / batched.wall:,.0f} calls/s", "up to 500 a commit")
+    note(
+        "writer: 64 that wait for their commits",
+        f"{11 * COMMITS / flowing.wall:,.0f} calls/s",
+        f"event loop late by {late * 1000:.1f} ms at the 99th percentile, {max(seen) * 1000:.1f} at most",
+    )
+    note("ledger: point reads", f"{len(asked) / read.wall:,.0f} reads/s", "on the event loop's own connection")
+
+
+@asynccontextmanager
+async def lags() -> AsyncIterator[list[float]]:
+    """Seconds by which the event loop woke a sleeper too late, every 2 ms while the block runs."""
+    seen: list[float] = []
+
+    async def sleep_again() -> None:
+        while True:
+            due = time.perf_counter() + 0.002
+            await asyncio.sleep(0.002)
+            seen.append(time.perf_counter() - due)
+
+    sleeper = asyncio.create_task(sleep_again())
+    try:
+        yield seen
+    finally:
+        sleeper.cancel()
+        await asyncio.gather(sleeper, return_exceptions=True)

@@ -1,8 +1,8 @@
-"""What campaigns share: the modules of the end-to-end tests on the path."""
+"""What campaigns share: their own modules and those of the end-to-end tests on the path."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]

@@ -1,9 +1,10 @@
 """A process that has loaded everything and forks a fresh command line for each request: kills without the start-up.
 
 Loading LiteLLM takes seconds, which two hundred kills would pay two hundred times. So the parent loads it once, in one
-thread, and each line on its standard input, `{"arguments": […], "folder": …, "out": …, "err": …}`, becomes a child of
-its own that is stopped before it begins. The parent answers `pid N` (send it SIGCONT), then `code N` when it has ended;
-a negative code is a signal. One child at a time. It ends when its input does.
+thread. Each line on its standard input, `{"arguments": […], "folder": …, "out": …, "err": …, "death": …}`, becomes a
+child of its own that is stopped before it begins; `death` may be `[place, n]`, see `sudden_death`. The parent answers
+`pid N` (send it SIGCONT), then `code N` when it has ended; a negative code is a signal. One child at a time. It ends
+when its input does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 
 
 def load_all() -> None:
     """Import what a run needs, without starting a thread or an event loop."""
+    import promptprop.adapters.models.openai_http.client
     import promptprop.adapters.storage.store
     import promptprop.bootstrap.assembly
     import promptprop.cli.main
@@ -37,6 +42,10 @@ def be_child(order: dict[str, Any]) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(order["folder"])
+    if order.get("death"):
+        from sudden_death import arrange_death
+
+        arrange_death(*order["death"])
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
         code = main(order["arguments"])

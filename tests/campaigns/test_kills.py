@@ -1,4 +1,7 @@
-"""Two hundred kills, at the n-th request and at any moment: several a run, and with two runs on one database."""
+"""Two hundred kills: at the n-th request, at any moment, and inside the writer, before and after a commit.
+
+Several a run; also with two runs on one database, and on PostgreSQL. Runs take turns with the two clients.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,24 @@ import os
 import random
 import select
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from runs_over_http import committed, comparable, database_in, integrity, left_behind, write_config
+from databases import PostgresRemains, Remains, SqliteRemains
+from runs_over_http import comparable, write_config
+from sudden_death import PLACES
 from world_server import WorldProcess
+
+if TYPE_CHECKING:
+    from postgres_server import PostgresServer
 
 CONCURRENCY = 8
 UNCOMMITTED = CONCURRENCY  # an answer keeps its slot until it is committed
@@ -30,6 +37,7 @@ MOST_A_RUN = 8
 SECONDS = 900.0  # no further run begins later than this
 PATIENCE = 120.0  # seconds that one process may take
 LATENCY = (0.0, 0.02)
+CLIENTS = ("http", "litellm")
 
 
 class Child:
@@ -48,12 +56,15 @@ class Child:
         self.pid = 0
         self._out = self._err = Path()
 
-    def prepare(self, *arguments: str, folder: Path, name: str) -> None:
-        """Fork a child for these arguments; it stands still, so that its end can be arranged."""
+    def prepare(self, *arguments: str, folder: Path, name: str, death: tuple[str, int] | None = None) -> None:
+        """Fork a child for these arguments; it stands still, so that its end can be arranged.
+
+        `death` is a place inside the writer, and the time at which passing it is the last: see `sudden_death`.
+        """
         assert self._nursery.stdin is not None
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         order = {"arguments": arguments, "folder": str(folder), "out": str(self._out), "err": str(self._err)}
-        self._nursery.stdin.write(json.dumps(order) + "\n")
+        self._nursery.stdin.write(json.dumps({**order, "death": death}) + "\n")
         self.pid = int(self._read(PATIENCE).removeprefix("pid "))
 
     def go(self) -> None:
@@ -97,6 +108,7 @@ class Tally:
 
     runs: int = 0
     kills: int = 0
+    inside: int = 0  # kills in the writer, between the rows of a batch and the word that they are committed
     early: int = 0  # kills before the process had sent anything new: at start-up and in mid-replay
     again: int = 0  # requests that were sent a second time
     most_again: int = 0  # by one kill
@@ -107,7 +119,8 @@ class Tally:
         """The summary."""
         spent = time.monotonic() - self.seconds
         return (
-            f"{what}: {self.kills} kills in {self.runs} runs, {self.early} of them before a new request; "
+            f"{what}: {self.kills} kills in {self.runs} runs, {self.inside} of them inside a commit, "
+            f"{self.early} before a new request; "
             f"{self.kept} calls committed at the kills, none sent again; {self.again} uncommitted ones sent again, "
             f"at most {self.most_again} by one kill; {spent:.0f} s"
         )
@@ -132,12 +145,23 @@ def ask(config: Path, database: str, number: int, run_id: str | None) -> tuple[s
     return ("runs", "resume", run_id, *common)
 
 
-def arrange(child: Child, world: WorldProcess, draw: random.Random, asked: int) -> float:
-    """Plan a child's death: half of them at a request, the others at a moment. Returns when to stop waiting for it."""
-    if draw.random() < 0.5:
-        world.kill_at(child.pid, draw.randrange(1, asked), draw.uniform(0.0, 0.03))
-        return PATIENCE
-    return draw.uniform(0.0, 1.5)
+@dataclass(frozen=True)
+class Plan:
+    """How a process is to die: inside its writer, at a request, or after so many seconds. All None: not at all."""
+
+    inside: tuple[str, int] | None = None
+    request: tuple[int, float] | None = None
+    seconds: float = PATIENCE
+
+
+def plan_death(draw: random.Random, requests_left: int) -> Plan:
+    """A third of all deaths each."""
+    kind = draw.randrange(3)
+    if kind == 0:
+        return Plan(inside=(draw.choice(PLACES), draw.randrange(1, max(2, requests_left // 2))))
+    if kind == 1:
+        return Plan(request=(draw.randrange(1, max(2, requests_left // 2)), draw.uniform(0.0, 0.03)))
+    return Plan(seconds=draw.uniform(0.0, 1.5))
 
 
 def death(child: Child, within: float) -> int:
@@ -151,30 +175,23 @@ def death(child: Child, within: float) -> int:
 
 
 def uninterrupted(child: Child, config: Path, folder: Path, number: int) -> tuple[dict[str, Any], Counter[str]]:
-    """The same run on a database of its own, without a kill: its report and its calls."""
+    """The same run on an SQLite database of its own, without a kill: its report and its calls."""
     folder.mkdir()
-    child.prepare(*ask(config, database_in(folder), number, None), folder=folder, name="whole")
+    remains = SqliteRemains(folder / "runs.db")
+    child.prepare(*ask(config, remains.url, number, None), folder=folder, name="whole")
     child.go()
     assert child.ended() == 0, child.error()
-    return child.report(), committed(folder / "runs.db")
+    return child.report(), remains.calls(after_death=False)
 
 
-def names_in(file: Path) -> dict[str, str]:
-    """Run ids by name; nothing where the database is not there yet."""
-    if not file.exists():
-        return {}
-    with closing(sqlite3.connect(file)) as connection, connection:
-        try:
-            found = dict(connection.execute("SELECT name, id FROM runs").fetchall())
-        except sqlite3.OperationalError:
-            found = {}  # killed before the tables were made
-    connection.close()
-    return found
-
-
-def kept_in(file: Path) -> Counter[str]:
-    """What survived, in a database that may not have got its tables."""
-    return left_behind(file) if names_in(file) else Counter()
+def configs(folder: Path, url: str) -> dict[str, Path]:
+    """One configuration for each client."""
+    return {
+        client: write_config(
+            folder, url, rows=60, name=f"{client}.yaml", model={"concurrency": CONCURRENCY, "client": client}
+        )
+        for client in CLIENTS
+    }
 
 
 def settle(tally: Tally, sent: Counter[str], before: Counter[str], after: Counter[str], whole: Counter[str]) -> None:
@@ -187,64 +204,96 @@ def settle(tally: Tally, sent: Counter[str], before: Counter[str], after: Counte
     tally.most_again = max(tally.most_again, again)
 
 
+def kill_until_whole(
+    child: Child, world: WorldProcess, config: Path, folder: Path, number: int, remains: Remains, tally: Tally
+) -> None:
+    """One run, killed up to MOST_A_RUN times and resumed each time; it must end as if nothing had happened."""
+    draw = random.Random(f"kills {number}")
+    report, whole = uninterrupted(child, config, folder.with_name(f"whole-{folder.name}"), number)
+    folder.mkdir()
+    kept, code, deaths = Counter[str](), -1, 0
+    while code != 0:
+        run_id = remains.names().get(f"run-{number}")
+        seen = Counter(world.quiet_stats()["questions"])
+        left = whole.total() - kept.total()
+        plan = Plan() if deaths >= MOST_A_RUN or left < 2 else plan_death(draw, left)
+        arguments = ask(config, remains.url, number, run_id)
+        child.prepare(*arguments, folder=folder, name=f"part-{deaths}", death=plan.inside)
+        if plan.request is not None:
+            world.kill_at(child.pid, *plan.request)
+        child.go()
+        code = death(child, plan.seconds)
+        sent = Counter(world.quiet_stats()["questions"]) - seen
+        now = remains.calls(after_death=bool(code))
+        settle(tally, sent, kept, now, whole)
+        if code:
+            deaths += 1
+            tally.inside += plan.inside is not None
+            tally.kept += now.total()
+            tally.early += not sent
+        kept = now
+    tally.kills += deaths
+    assert comparable(child.report()) == comparable(report)
+    assert kept == whole
+    assert remains.check() == "ok"
+
+
 @pytest.mark.campaign
 def test_however_often_a_run_is_killed_it_ends_as_if_it_never_was(tmp_path: Path) -> None:
     tally = Tally()
     with WorldProcess(latency=LATENCY) as world, children(1) as (child,):
-        config = write_config(tmp_path, world.url, rows=60, model={"concurrency": CONCURRENCY})
+        chosen = configs(tmp_path, world.url)
         while tally.kills < KILLS and time.monotonic() - tally.seconds < SECONDS:
             number = tally.runs = tally.runs + 1
-            draw = random.Random(f"kills {number}")
-            report, whole = uninterrupted(child, config, tmp_path / f"whole-{number}", number)
             folder = tmp_path / f"killed-{number}"
-            folder.mkdir()
-            file, kept, code, deaths = folder / "runs.db", Counter[str](), -1, 0
-            while code != 0:
-                run_id = names_in(file).get(f"run-{number}")
-                child.prepare(*ask(config, database_in(folder), number, run_id), folder=folder, name=f"part-{deaths}")
-                seen = Counter(world.quiet_stats()["questions"])
-                left = whole.total() - kept.total()
-                spare = deaths >= MOST_A_RUN or left < 2
-                within = PATIENCE if spare else arrange(child, world, draw, max(2, left // 2))
-                child.go()
-                code = death(child, within)
-                sent = Counter(world.quiet_stats()["questions"]) - seen
-                now = committed(file) if code == 0 else kept_in(file)
-                settle(tally, sent, kept, now, whole)
-                if code:
-                    deaths += 1
-                    tally.kept += now.total()
-                    tally.early += not sent
-                kept = now
-            tally.kills += deaths
-            assert comparable(child.report()) == comparable(report)
-            assert kept == whole
-            assert integrity(file) == "ok"
-    print("\n" + tally.line("one run at a time"))
+            remains = SqliteRemains(folder / "runs.db")
+            kill_until_whole(child, world, chosen[CLIENTS[number % 2]], folder, number, remains, tally)
+    print("\n" + tally.line("one run at a time, clients in turns"))
     assert tally.kills >= min(KILLS, 20)
+    assert tally.inside, "no process died inside its writer"
+
+
+@pytest.mark.campaign
+def test_a_run_on_postgresql_that_is_killed_ends_as_one_on_sqlite_that_never_was(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    tally = Tally()
+    with WorldProcess(latency=LATENCY) as world, children(1) as (child,):
+        chosen = configs(tmp_path, world.url)
+        while tally.kills < PAIRED_KILLS and time.monotonic() - tally.seconds < SECONDS / 2:
+            number = tally.runs = tally.runs + 1
+            with postgres_server.database() as url:
+                folder, remains = tmp_path / f"served-{number}", PostgresRemains(url)
+                kill_until_whole(child, world, chosen[CLIENTS[number % 2]], folder, number, remains, tally)
+    print("\n" + tally.line("one run at a time, on PostgreSQL"))
+    assert tally.kills >= min(PAIRED_KILLS, 4)
 
 
 @pytest.mark.campaign
 def test_two_runs_on_one_database_that_are_killed_together_end_as_each_alone(tmp_path: Path) -> None:
     tally = Tally()
     with WorldProcess(latency=LATENCY) as world, children(2) as pair:
-        config = write_config(tmp_path, world.url, rows=60, model={"concurrency": CONCURRENCY})
+        chosen = list(configs(tmp_path, world.url).values())
         while tally.kills < PAIRED_KILLS and time.monotonic() - tally.seconds < SECONDS / 2:
             first = tally.runs + 1
             tally.runs += 2
             draw = random.Random(f"pairs {first}")
             numbers = [first, first + 1]
-            wholes = [uninterrupted(pair[0], config, tmp_path / f"alone-{number}", number) for number in numbers]
+            wholes = [
+                uninterrupted(pair[0], chosen[number % 2], tmp_path / f"alone-{number}", number) for number in numbers
+            ]
             folder = tmp_path / f"pair-{first}"
             folder.mkdir()
+            remains = SqliteRemains(folder / "runs.db")
             everything = wholes[0][1] | wholes[1][1]
             open_ones, deaths = dict(zip(numbers, pair, strict=True)), 0
             while open_ones:
-                deaths += end_some(open_ones, world, config, folder, draw, tally, everything, spare=deaths >= 4)
+                plans = {number: Plan() if deaths >= 4 else plan_pair(draw) for number in open_ones}
+                deaths += end_some(open_ones, plans, world, chosen, remains, tally, everything)
             tally.kills += deaths
             for number, child, (alone, _) in zip(numbers, pair, wholes, strict=True):
                 assert {**child.report(), **SAME} == {**alone, **SAME}, number
-            assert integrity(folder / "runs.db") == "ok"
+            assert remains.check() == "ok"
     print("\n" + tally.line("two runs on one database"))
     assert tally.kills >= min(PAIRED_KILLS, 4)
 
@@ -252,34 +301,43 @@ def test_two_runs_on_one_database_that_are_killed_together_end_as_each_alone(tmp
 SAME = {"run_id": "", "active_seconds": 0, "paths": {}, "notes": [], "spend": {}}  # whoever asks first pays for both
 
 
+def plan_pair(draw: random.Random) -> Plan:
+    """Half of the deaths of a pair at a moment, the others inside a writer."""
+    if draw.random() < 0.5:
+        return Plan(seconds=draw.uniform(0.2, 2.0))
+    return Plan(inside=(draw.choice(PLACES), draw.randrange(1, 60)))
+
+
 def end_some(
     open_ones: dict[int, Child],
+    plans: dict[int, Plan],
     world: WorldProcess,
-    config: Path,
-    folder: Path,
-    draw: random.Random,
+    configs: list[Path],
+    remains: SqliteRemains,
     tally: Tally,
     everything: Counter[str],
-    *,
-    spare: bool,
 ) -> int:
     """Let both run until both have ended somehow; who finished leaves `open_ones`. Returns how many were killed."""
-    file = folder / "runs.db"
-    kept, known, seen = kept_in(file), names_in(file), Counter(world.quiet_stats()["questions"])
+    kept, known = remains.calls(after_death=True), remains.names()
+    seen = Counter(world.quiet_stats()["questions"])
     for number, child in open_ones.items():
-        arguments = ask(config, database_in(folder), number, known.get(f"run-{number}"))
-        child.prepare(*arguments, folder=folder, name=f"run-{number}")
-    waits = {number: PATIENCE if spare else draw.uniform(0.2, 2.0) for number in open_ones}
+        arguments = ask(configs[number % 2], remains.url, number, known.get(f"run-{number}"))
+        child.prepare(*arguments, folder=remains.file.parent, name=f"run-{number}", death=plans[number].inside)
     for child in open_ones.values():
         child.go()
-    codes = {number: death(open_ones[number], wait) for number, wait in sorted(waits.items(), key=lambda one: one[1])}
+    began = time.monotonic()
+    codes = {}
+    for number in sorted(open_ones, key=lambda one: plans[one].seconds):
+        codes[number] = death(open_ones[number], max(0.0, plans[number].seconds - (time.monotonic() - began)))
     sent = Counter(world.quiet_stats()["questions"]) - seen
     repeated = {name for name in sent if everything[name] == kept[name]}
     assert not repeated, f"committed calls were sent again: {repeated}"
+    now = remains.calls(after_death=True)
     killed = [number for number, code in codes.items() if code]
-    tally.kept += kept_in(file).total() if killed else 0
+    tally.inside += sum(plans[number].inside is not None for number in killed)
+    tally.kept += now.total() if killed else 0
     tally.early += 0 if sent else len(killed)
-    again = sent.total() - (kept_in(file) - kept).total()
+    again = sent.total() - (now - kept).total()
     tally.again += again
     tally.most_again = max(tally.most_again, again)
     for number in set(codes) - set(killed):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
 
 import pytest
+from loopback import answering, completion
 from openai_server import Answer, Fault, OpenAIServer
 
 from promptprop.adapters.models.litellm_client import LiteLLMClient
+from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
 from promptprop.domain.errors import (
     AuthenticationFailed,
     CallTimedOut,
@@ -29,6 +34,7 @@ from promptprop.domain.models import Message, ModelRequest, Usage
 from promptprop.ports import ModelClient
 
 WIRE: dict[str, Callable[[str], ModelClient]] = {
+    "http": lambda url: OpenAIHttpClient("openai/gpt-4o-mini", url, "sk-test-key-123"),
     "litellm": lambda url: LiteLLMClient("openai/gpt-4o-mini", url, "sk-test-key-123"),
 }
 ANY: dict[str, Callable[[str], ModelClient]] = {**WIRE}
@@ -251,3 +257,107 @@ async def test_a_cancelled_call_lets_its_connection_go(wire_client: ModelClient,
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: openai_server.stats.in_flight == 0)
+
+
+# --- over the wire: what other servers say ----------------------------------------------------------------------------
+
+
+def failed(message: str, code: object = None, kind: str = "error") -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def for_each(rows: list[Any]) -> list[Any]:
+    """The rows for every client but those that LiteLLM, whatever we do, understands in its own way."""
+    pairs = [(name, row) for row in rows for name in sorted(WIRE) if (name, row[0]) not in LITELLMS_WAY]
+    return [pytest.param(name, *row[1:], id=f"{row[0]}-{name}") for name, row in pairs]
+
+
+LITELLMS_WAY = {
+    ("litellm", "parts"),  # its types refuse them: an unreadable answer
+    *(("litellm", "422"), ("litellm", "422 as FastAPI says it")),  # it tries to drop parameters, and loses the error
+}
+
+
+ODD_ANSWERS: list[tuple[str, Any, str, str]] = [
+    (
+        "parts",
+        completion({"content": [{"type": "text", "text": "fi"}, {"type": "text", "text": "ne"}]}),
+        "fine",
+        "stop",
+    ),
+    ("refusal", completion({"content": None, "refusal": "I will not."}), "I will not.", "stop"),
+    ("thought", completion({"content": "<think>let me see</think>fine"}), "fine", "stop"),
+    ("cut short", completion({"content": ""}, "length"), "", "length"),
+    ("another end", completion({"content": "fine"}, "eos"), "fine", "stop"),
+    ("no end", completion({"content": "fine"}, None), "fine", "stop"),
+    ("an empty error beside it", completion({"content": "fine"}, error={"message": "", "code": None}), "fine", "stop"),
+    ("more fields", completion({"content": "fine", "reasoning_content": "hm", "x": 1}, y=[2]), "fine", "stop"),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "text", "reason"), for_each(ODD_ANSWERS))
+async def test_answers_of_other_servers_are_understood(name: str, body: Any, text: str, reason: str) -> None:
+    async with answering(body) as server, opened(WIRE[name], server.url) as client:
+        reply = await client.complete(ask(), TIMEOUT)
+    assert (reply.text, reply.finish_reason, reply.usage) == (text, reason, Usage(5, 2))
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "application/json; charset=latin-1"])
+async def test_valid_json_is_an_answer_whatever_its_content_type_says(name: str, kind: str) -> None:
+    async with (
+        answering(completion(), headers={"Content-Type": kind}) as server,
+        opened(WIRE[name], server.url) as client,
+    ):
+        assert (await client.complete(ask(), TIMEOUT)).text == "fine"
+
+
+ODD_ERRORS: list[tuple[str, int, Any, type[ModelError]]] = [
+    ("402", 402, failed("Insufficient credits", 402), QuotaExhausted),
+    ("413", 413, failed("Request too large"), RequestRefused),
+    ("422", 422, failed("unprocessable"), RequestRefused),
+    ("422 as FastAPI says it", 422, {"detail": [{"loc": ["body"], "msg": "bad"}]}, RequestRefused),
+    ("529", 529, failed("Overloaded", None, "overloaded_error"), ProviderUnavailable),
+    ("408", 408, failed("too slow"), CallTimedOut),
+    ("401 as a text", 401, b"who are you", AuthenticationFailed),
+    ("404 as a list", 404, [failed("no such model", 404)], UnknownModel),
+    ("Azure's filter", 400, failed("The response was filtered", "content_filter"), ContentFiltered),
+    (
+        "vLLM's context",
+        400,
+        {"object": "error", "message": "This model's maximum context length is 4096 tokens"},
+        ContextTooLong,
+    ),
+    ("429 in a 200", 200, failed("Rate limit exceeded", 429), RateLimited),
+    ("a word in a 200", 200, completion(error={"message": "slow down", "code": "rate_limit_exceeded"}), RateLimited),
+    ("502 in a 200", 200, failed("Provider returned error", 502), ProviderUnavailable),
+    ("filtered with its reasons", 200, completion({"content": None}, "content_filter"), ContentFiltered),
+    ("no text, cut short", 200, completion({"content": None}, "length"), UnreadableAnswer),
+    ("a list", 200, [], UnreadableAnswer),
+    ("nothing", 200, b"", UnreadableAnswer),
+    ("no choices", 200, {"choices": None}, UnreadableAnswer),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "body", "error"), for_each(ODD_ERRORS))
+async def test_errors_of_other_servers_have_their_class(
+    name: str, status: int, body: Any, error: type[ModelError]
+) -> None:
+    async with answering(body, status) as server, opened(WIRE[name], server.url) as client:
+        with pytest.raises(ModelError) as caught:
+            await client.complete(ask(), TIMEOUT)
+    assert isinstance(caught.value, error)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+async def test_retry_after_may_be_a_date_for_every_client(name: str) -> None:
+    until = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=100), usegmt=True)
+    async with (
+        answering(failed("wait"), 429, {"Retry-After": until}) as server,
+        opened(WIRE[name], server.url) as client,
+    ):
+        with pytest.raises(RateLimited) as caught:
+            await client.complete(ask(), TIMEOUT)
+    assert caught.value.retry_after is not None
+    assert 50 < caught.value.retry_after <= 100

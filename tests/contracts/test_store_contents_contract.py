@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from store_rows import (
-    KINDS,
     candidate,
     cells,
     evaluation,
     model_request,
-    new_store,
     run_row,
 )
 
+from promptprop.adapters.storage.store import open_store
 from promptprop.domain.errors import DataError, StorageError, UsageError
 from promptprop.domain.models import (
     Attempts,
@@ -34,12 +33,12 @@ from promptprop.domain.models import (
     StepTrace,
     Usage,
 )
-from promptprop.ports import FailedCall, Store
+from promptprop.ports import Costs, FailedCall, Store
 
 
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with new_store(request.param, tmp_path) as opened:
+@pytest.fixture
+def store(any_database_url: str) -> Iterator[Store]:
+    with closing(open_store(any_database_url)) as opened:
         yield opened
 
 
@@ -213,3 +212,12 @@ async def test_names_that_could_not_be_referred_to_are_refused(store: Store, nam
     with pytest.raises(UsageError):
         await store.save_prompt(name, candidate(), None, [alias])
     assert store.prompts() == []
+
+
+async def test_the_costs_of_answers_leave_missing_rows_out_and_count_unknown_prices_apart(store: Store) -> None:
+    await store.create_run(run_row())
+    answers = [replace(evaluation(row_id), picousd=price) for row_id, price in (("r1", 5), ("r2", 7), ("r3", None))]
+    failed = evaluation("r4").with_error(Failure("rate_limited", "429"))
+    await store.commit_block("k3v9-router", [*answers, failed, evaluation("r5", candidate_id="other")], [], "f")
+    assert store.evaluation_costs("k3v9-router", answers[0].candidate_id) == Costs(3, 1, 12)
+    assert store.evaluation_costs("k3v9-router", "nobody") == Costs(0, 0, 0)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta, timezone
-from pathlib import Path
 
 import pytest
 from store_rows import (
     BAD,
     GOOD,
-    KINDS,
     NOON,
     candidate,
     cells,
     evaluation,
     model_reply,
     model_request,
-    new_store,
     run_row,
 )
 
-from promptprop.adapters.storage.store import SqlStore
+from promptprop.adapters.storage.cache import CallSums
+from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.domain.budget import Amount
 from promptprop.domain.errors import AmbiguousRun, RunNotFound, StorageError
 from promptprop.domain.events import CandidateRaced, ErrorsRetried, Estimate, RunStarted, RunStopped, StoredEvent
@@ -38,9 +37,9 @@ from promptprop.domain.models import (
 from promptprop.ports import FailedCall, RecordedCall, Store
 
 
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with new_store(request.param, tmp_path) as opened:
+@pytest.fixture
+def store(any_database_url: str) -> Iterator[Store]:
+    with closing(open_store(any_database_url)) as opened:
         yield opened
 
 
@@ -113,8 +112,11 @@ async def test_updating_a_run_changes_only_what_is_given(store: Store) -> None:
     await store.create_run(run)
     await store.update_run(run.id, status="running", summary={"best": 1})
     found = store.run(run.id)
-    assert found == replace(run, status="running", summary={"best": 1}, updated_at=found.updated_at)
+    assert found == replace(run, status="running", stop_reason=None, summary={"best": 1}, updated_at=found.updated_at)
     assert found.updated_at > NOON
+    await store.update_run(run.id, status="stopped", stop_reason="budget")
+    await store.update_run(run.id, active_seconds=2.0)
+    assert store.run(run.id).stop_reason == "budget", "it goes only when the run goes on"
     with pytest.raises(RunNotFound):
         await store.update_run("nobody", status="running")
 
@@ -177,8 +179,8 @@ async def test_another_runs_call_is_a_hit_that_costs_nothing_once_pinned(store: 
     hit = store.find_call("run-2", request.key)
     assert hit == RecordedCall(paid.call_id, model_reply(), None, Attempts(0), paid=False, mine=False)
     assert hit.call_id is not None
-    await store.pin_call("run-2", request.key, hit.call_id)
-    await store.pin_call("run-2", request.key, hit.call_id)
+    await store.pin_call("run-2", request, hit)
+    await store.pin_call("run-2", request, hit)
     assert store.find_call("run-2", request.key) == replace(hit, mine=True)
 
 
@@ -310,8 +312,7 @@ async def test_a_purged_run_takes_along_only_the_calls_that_no_other_run_pins(st
     await store.create_run(run_row("run-2"))
     shared = await store.record_call("run-1", model_request("shared"), model_reply(), Attempts())
     await store.record_call("run-1", model_request("own"), model_reply(), Attempts())
-    assert shared.call_id is not None
-    await store.pin_call("run-2", model_request("shared").key, shared.call_id)
+    await store.pin_call("run-2", model_request("shared"), shared)
     await store.append(StoredEvent("run-1", 1, NOON, ErrorsRetried()))
     await store.keep_candidate("run-1", Proposal(candidate()))
     await store.commit_block("run-1", [evaluation("r1")], [], "f")
@@ -333,7 +334,7 @@ async def test_a_run_deleted_without_purge_leaves_its_calls_to_others_until_prun
     await store.delete_run("run-1")
     assert store.find_call("run-2", model_request("old").key) is not None
     stats = store.cache_stats()
-    assert (stats.calls, stats.pinned, stats.tokens, stats.picousd) == (2, 1, 36, 11)
+    assert (stats.held, stats.shared, stats.pinned, stats.prunable) == (CallSums(2, 36, 11, 0), 2, 1, 1)
     assert await store.prune_calls() == 1
     assert store.find_call("run-2", model_request("old").key) is None
     assert store.find_call("run-2", model_request("new").key) is not None
@@ -382,7 +383,7 @@ async def test_what_a_run_has_paid_counts_every_attempt_once(store: Store) -> No
     recorded = await store.record_call("run-1", request, reply, Attempts(2, 1, 10, 5))
     failed = FailedCall(model_request("other"), Failure("rate_limited", "429"), Attempts(3, 1, 7, None))
     await store.commit_block("run-1", [], [failed], "f")
-    await store.pin_call("run-2", request.key, recorded.call_id or 0)
+    await store.pin_call("run-2", request, recorded)
     assert store.paid("run-1") == Amount(5, reply.usage.total + 17, (reply.picousd or 0) + 5)
     assert store.paid("run-2") == Amount()
 

@@ -105,11 +105,11 @@ def comparable_report(report: Report) -> str:
     return comparable(report_json(report))
 
 
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    """A command line in a process of its own, with its output piped."""
+def start(*arguments: str, folder: Path, program: Sequence[str] = ("-c", CONSOLE)) -> subprocess.Popen[str]:
+    """A command line in a process of its own, with its output piped; `program` is what Python runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROMPTPROP_")}
     return subprocess.Popen(
-        [sys.executable, "-c", CONSOLE, *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

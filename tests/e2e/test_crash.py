@@ -1,4 +1,4 @@
-"""`kill -9` at the server's nth request, then `runs resume`: the same result, and no committed call is paid again."""
+"""`kill -9` at the server's nth request or inside a commit, then `runs resume`: the same result, no call paid twice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sudden_death
 from runs_over_http import (
     committed,
     comparable,
@@ -96,9 +97,42 @@ def test_a_killed_run_goes_on_to_the_same_result_and_repeats_no_committed_call(
     lost = difference(at_kill, before).total() - kept.total()
     assert 0 <= lost <= UNCOMMITTED
 
-    code, out, err = run("runs", "resume", "latest", "--db", database, "--json", "-q", folder=tmp_path)
+    goes_on_as_if_nothing_had_happened(slow_world, whole, file, at_kill, kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", sudden_death.PLACES)
+@pytest.mark.parametrize("client", ["http", "litellm"])
+def test_a_run_that_dies_inside_a_commit_goes_on_to_the_same_result(
+    slow_world: WorldProcess, whole: Whole, tmp_path: Path, place: str, client: str
+) -> None:
+    nth = random.Random(f"{place} {client}").randrange(20, 40)
+    model = {"concurrency": CONCURRENCY, "client": client}
+    config = write_config(tmp_path, slow_world.url, rows=60, model=model)
+    file = tmp_path / "runs.db"
+
+    before = slow_world.quiet_stats()
+    program = (str(sudden_death.__file__), place, str(nth))
+    process = start(
+        "optimize", str(config), "--db", database_in(tmp_path), "--json", "-q", folder=tmp_path, program=program
+    )
+    code, _, err = end(process)
+    assert code == -signal.SIGKILL, err
+    at_kill, kept = slow_world.quiet_stats(), left_behind(file)
+    lost = difference(at_kill, before).total() - kept.total()
+    assert 0 <= lost <= UNCOMMITTED
+    assert kept, "the run had not got going"
+    goes_on_as_if_nothing_had_happened(slow_world, whole, file, at_kill, kept)
+
+
+def goes_on_as_if_nothing_had_happened(
+    world: WorldProcess, whole: Whole, file: Path, at_kill: dict[str, Any], kept: Counter[str]
+) -> None:
+    """Resume the only run in this file, and compare its end with that of the run that nobody killed."""
+    database = database_in(file.parent, file.name)
+    code, out, err = run("runs", "resume", "latest", "--db", database, "--json", "-q", folder=file.parent)
     assert code == 0, err
-    after = difference(slow_world.quiet_stats(), at_kill)
+    after = difference(world.quiet_stats(), at_kill)
     assert comparable(json.loads(out)) == whole.report
     assert decisions(file) == whole.decisions
     assert committed(file) == whole.calls

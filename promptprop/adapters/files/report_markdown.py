@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from promptprop.adapters.files.report_words import (
     caps_text,
-    counted,
     dollars,
     duration,
     gain,
@@ -16,6 +15,7 @@ from promptprop.adapters.files.report_words import (
     score,
     spent,
     stop_sentence,
+    unknown_spend,
     verdict_sentence,
 )
 from promptprop.domain.history import History
@@ -135,7 +135,7 @@ def _spend(history: History) -> list[str]:
         ]
     )
     head = ["role", "calls", "tokens", "USD", "from the ledger", "unconfirmed"]
-    note = [f"{counted(unpriced, 'call')} of unknown price are not in the money.", ""] if unpriced else []
+    note = [f"Spent: {unknown_spend(total.picousd, unpriced)}.", ""] if unpriced else []
     return ["## Spend", "", *_table(head, rows), "", *note]
 
 

@@ -63,12 +63,24 @@ def money(picousd: int) -> str:
 
 
 def spent(picousd: int, unpriced: int) -> str:
-    """Money that was spent; a dash where there is none only because the calls have no known price.
+    """Money that was spent: at least so much, or a dash, where calls have no known price.
 
     >>> spent(0, 3), spent(0, 0), spent(4_560_000_000, 1)
-    ('–', '$0', '$0.0046')
+    ('–', '$0', '≥ $0.0046')
     """
-    return "–" if unpriced and not picousd else money(picousd)
+    if not unpriced:
+        return money(picousd)
+    return f"≥ {money(picousd)}" if picousd else "–"
+
+
+def unknown_spend(picousd: int, unpriced: int) -> str:
+    """What stands below the money spent where some calls have no known price.
+
+    >>> unknown_spend(4_560_000_000, 3), unknown_spend(0, 1)
+    ('at least $0.0046 + 3 calls of unknown price', '1 call of unknown price, not in the money')
+    """
+    calls = f"{counted(unpriced, 'call')} of unknown price"
+    return f"at least {money(picousd)} + {calls}" if picousd else f"{calls}, not in the money"
 
 
 def dollars(amount: Decimal) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from promptprop.adapters.models.limiter import Limiter, Timing
+from promptprop.adapters.models.limiter import Limiter, Slot, Timing
 from promptprop.adapters.models.purse import Ticket
 from promptprop.adapters.models.retry import Retries
 from promptprop.domain.budget import Amount, Price, settled, worst_case
@@ -69,6 +69,10 @@ class Answered:
 class Call:
     """One logical request on its way: limiter, attempts and reservations, until a reply or a final error.
 
+    A call that has used up its attempts while the endpoint answered nobody waits for the endpoint's circuit instead of
+    failing: what a provider's outage does to a run must not depend on how many calls were under way. Such further
+    attempts need room of their own in the budget.
+
     Set `last` when nobody waits any more: the attempt under way may end, but no other follows. `recorded` is awaited
     with a reply while its slot is still held, and gives the reply to use: so no more replies can be lost at a kill than
     the concurrency.
@@ -91,6 +95,8 @@ class Call:
         self.last = False
         self.recorded: Callable[[Reply, Attempts], Awaitable[Reply]] | None = None
         self._at_stake = False
+        self._probed = False
+        self._answers = -1
         self._began = 0.0
         self._endpoint = endpoint
         self._ticket = ticket
@@ -125,25 +131,25 @@ class Call:
                     if self._failed is not None and self.attempts != before:
                         await self._failed(error, self.attempts)
                     if not await self._again(error, made):
-                        return Answered(None, error, self.attempts)
+                        return Answered(None, self._final(error), self.attempts)
         finally:
             self.release()
 
     async def _attempt(self) -> Reply:
         endpoint, request = self._endpoint, self.request
         prompt = sum(len(message.content) for message in request.messages) // BYTES_PER_TOKEN
-        async with endpoint.limiter.slot(prompt + endpoint.limit(request)) as slot:
+        async with endpoint.limiter.slot(prompt + endpoint.limit(request), request.key) as slot:
             self._began = self._began or self._timing.monotonic()
+            self._probed = slot.probe
+            if self._answers < 0 and slot.attempt is not None:
+                self._answers = slot.attempt.answers
             self._at_stake = True
             try:
                 reply = await endpoint.client.complete(endpoint.bounded(request), endpoint.timeout)
             except ModelError as error:
                 self._at_stake = False
                 self._count_failure(error)
-                if error.policy == "stop":
-                    endpoint.limiter.shut(error)
-                if isinstance(error, RateLimited):
-                    slot.throttled(error.retry_after)
+                self._tell(slot, error)
                 raise
             except BaseException:
                 self._count(unconfirmed=True)
@@ -175,18 +181,59 @@ class Call:
             )
         self._ticket.settle(worst if unconfirmed else Amount(calls=1))
 
+    def _tell(self, slot: Slot, error: ModelError) -> None:
+        """Let the limiter learn from a failed attempt."""
+        if error.policy == "stop":
+            self._endpoint.limiter.shut(error)
+        elif error.policy == "missing":
+            slot.refused()
+        else:
+            slot.failed(error)
+        if isinstance(error, RateLimited):
+            slot.throttled(error.retry_after)
+
+    def _final(self, error: ModelError) -> ModelError:
+        """The error that the call ends with: that of the endpoint, where it has stopped everything meanwhile."""
+        shut_for = self._endpoint.limiter.shut_for
+        return shut_for if shut_for is not None and error.policy == "retry" and not self.last else error
+
     async def _again(self, error: ModelError, made: int) -> bool:
         """Wait for the next attempt; False if there is none: policy, deadline, budget, or nobody waits any more."""
-        elapsed = self._timing.monotonic() - self._began
-        wait = None if self.last else self._endpoint.retries.wait(error, made, elapsed, self._timing.jitter)
+        limiter = self._endpoint.limiter
+        wait = self._wait(error, made)
         facts = {"endpoint": self._endpoint.alias, "model": self._endpoint.model, "error": error.code, "attempt": made}
-        if wait is None:
+        further = wait is None and self._waits_for_endpoint(error)
+        if wait is None and not further:
             logger.info("call failed for good: %s", error.code, extra=facts)
             return False
-        logger.info("retrying after %s", error.code, extra={**facts, "wait_seconds": round(wait, 3)})
-        await self._timing.sleep(wait)
+        circuit = limiter.circuit
+        if circuit is None or not circuit.open:  # else the line of the probes is wait enough
+            logger.info("retrying after %s", error.code, extra={**facts, "wait_seconds": round(wait or 0.0, 3)})
+            await limiter.rest(wait or 0.0, self._timing)
+        if further:
+            self._ticket.extend()
         try:
             await self._ticket.granted()
         except BudgetSpent:
             return False
         return True
+
+    def _wait(self, error: ModelError, made: int) -> float | None:
+        """Seconds until the next of the call's own attempts, or None where it has no more."""
+        endpoint, circuit = self._endpoint, self._endpoint.limiter.circuit
+        if self.last or endpoint.limiter.shut_for is not None:
+            return None
+        if circuit is not None and circuit.over and self._probed:
+            return None  # the endpoint's patience is over, and this call has had its chance
+        elapsed = self._timing.monotonic() - self._began
+        longest = circuit.longest_wait if circuit else None
+        return endpoint.retries.wait(error, made, elapsed, self._timing.jitter, longest)
+
+    def _waits_for_endpoint(self, error: ModelError) -> bool:
+        """Whether a call without attempts of its own goes on, for nothing has answered since it began."""
+        limiter = self._endpoint.limiter
+        if error.policy != "retry" or self.last or limiter.shut_for is not None:
+            return False
+        if limiter.circuit is not None and limiter.circuit.over and self._probed:
+            return False
+        return limiter.suspect(self._answers)

@@ -25,7 +25,7 @@ from promptprop.domain.budget import Amount, Budget, RoleSpend, Spend, settled
 from promptprop.domain.errors import BudgetSpent, ModelError
 from promptprop.domain.events import Event
 from promptprop.domain.models import Attempts, Failure, Json, ModelRequest, Outcome, Reply
-from promptprop.ports import FailedCall, RecordedCall, Store
+from promptprop.ports import CacheMode, FailedCall, RecordedCall, Store
 
 TURN = 64  # outcomes given before the event loop gets its turn: recorded ones need no await at all
 SMALLEST_WINDOW = 64
@@ -56,19 +56,20 @@ class LedgerModels:
         purse: Purse,
         endpoints: Mapping[str, Endpoint],
         *,
+        cache: CacheMode = "read-write",
         window: int | None = None,
-        drain_seconds: float = 30.0,
         timing: Timing | None = None,
     ) -> None:
-        """`window` bounds the requests read ahead; `drain_seconds` what an early end waits for paid calls."""
+        """`cache` is how the run stands to others' replies, `window` bounds the requests that are read ahead."""
         most = max((endpoint.limiter.most for endpoint in endpoints.values()), default=1)
         self._store = store
         self._run_id = run_id
         self._purse = purse
         self._endpoints = dict(endpoints)
+        self._cache = cache
         self._window = window or max(SMALLEST_WINDOW, WINDOWS * most)
         self._timing = timing or Timing()
-        self._flights = Flights(drain_seconds)
+        self._flights = Flights(self._timing.drain_seconds)
         self._generation = 0
         self._roles: dict[str, RoleSpend] = {}
         self._counted: set[str] = set()
@@ -77,6 +78,9 @@ class LedgerModels:
         self._lost: dict[tuple[str, int], Attempts] = {}  # counted already, by key and generation
         self._begun = False
         self._notices: asyncio.Queue[Event] = asyncio.Queue()
+        for endpoint in endpoints.values():
+            if endpoint.limiter.circuit is not None:
+                endpoint.limiter.circuit.listen(self._notices.put_nowait, run_id[:8])
 
     # --- the port ---------------------------------------------------------------------------------------------------
 
@@ -170,7 +174,7 @@ class LedgerModels:
             return _Entry(request, flight)
         if key in self._failed:
             return _Entry(request, landing=Landing(None, self._failed[key]))
-        record = self._store.find_call(self._run_id, key, self._generation)
+        record = self._store.find_call(self._run_id, key, self._generation, self._cache)
         if record is None or (record.mine and record.reply is None and record.failure is None):
             return self._launch(request, batch, record.attempts if record else NO_ATTEMPT)
         if not record.mine:
@@ -234,7 +238,7 @@ class LedgerModels:
     async def _pin(self, request: ModelRequest, record: RecordedCall) -> Landing:
         if record.call_id is None:
             raise ValueError(f"the store offers a call of another run without its id: {request.key}")
-        await self._store.pin_call(self._run_id, request.key, record.call_id, self._generation)
+        await self._store.pin_call(self._run_id, request, record, self._generation)
         return Landing(record.reply)
 
     async def _fly(self, call: Call, before: Attempts, generation: int) -> Landing:
@@ -246,7 +250,7 @@ class LedgerModels:
             self._count(request, reply, attempts)
             counted = True
             spent = _plus(before, attempts)
-            stored = await self._store.record_call(self._run_id, request, reply, spent, generation)
+            stored = await self._store.record_call(self._run_id, request, reply, spent, generation, self._cache)
             self._counted.add(request.key)
             return stored.reply or reply
 

@@ -14,14 +14,14 @@ from types import ModuleType
 from typing import Any
 
 from promptprop.adapters.logs import register_environment, register_secret
-from promptprop.adapters.models.keys import is_loopback, missing_key, secrets_below
-from promptprop.adapters.models.litellm_errors import Target, timed_out, translate
-from promptprop.domain.budget import Price, prompt_token_bound
-from promptprop.domain.errors import ConfigError, ContentFiltered, ModelError, UnreadableAnswer
-from promptprop.domain.models import PICO, Json, Message, ModelRequest, Reply, Usage, storable
-from promptprop.domain.settings import REFERENCE, RESERVED
-
-__all__ = ["SETTINGS", "FilteredAnswer", "LiteLLMClient", "load", "missing_key", "picousd", "usage_of"]
+from promptprop.adapters.models.failures import Target, textless, timed_out, withheld
+from promptprop.adapters.models.keys import is_loopback
+from promptprop.adapters.models.litellm_errors import translate
+from promptprop.adapters.models.parameters import NO_KEY, Parameters, usage_bound
+from promptprop.adapters.models.prices import billed_price, listed_price
+from promptprop.domain.budget import Price
+from promptprop.domain.errors import ModelError, UnreadableAnswer
+from promptprop.domain.models import PICO, Json, ModelRequest, Reply, Usage, storable
 
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no download at import
@@ -29,16 +29,11 @@ SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",  # else it reads the .env file of whatever folder it is started in
 }
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
-NO_KEY = "no-key-needed"  # what a server on this machine is sent: the OpenAI client insists on some key
+# models that LiteLLM asks a server about, blocking, where its list does not know what they cost
+ASKING = ("ollama/", "ollama_chat/", "huggingface/")
 
 _loading = threading.Lock()
 _open_clients: set[int] = set()
-
-
-class FilteredAnswer(ContentFiltered):
-    """The provider did the work and then withheld it: it may be billed."""
-
-    unconfirmed = True
 
 
 class LiteLLMClient:
@@ -57,16 +52,12 @@ class LiteLLMClient:
         The key is blacked out from now on, what `params` hold in secret from the first request on. Raises ConfigError
         where `params` set what is not theirs to set: see RESERVED in domain/settings.py.
         """
-        for name in params or {}:
-            if remedy := RESERVED.get(name):
-                raise ConfigError(f"params of {model} cannot set {name}", remedy=remedy)
+        self._parameters = Parameters(model, params)
         if api_key:
             register_secret(api_key)
         self._model = model
         self._key = api_key or (NO_KEY if is_loopback(api_base) else None)
         self._target = Target(model, api_base, api_key)
-        self._params = dict(params or {})
-        self._told = False
         self._price = price
 
     async def warm(self) -> None:
@@ -78,7 +69,7 @@ class LiteLLMClient:
         litellm = await self._library()
         # lone surrogates cannot be sent as UTF-8
         messages = [{"role": message.role, "content": storable(message.content)} for message in request.messages]
-        arguments = {**self._resolved(request), "messages": messages}
+        arguments = {**self._parameters.of(request.parameters), "messages": messages}
         began = time.monotonic()
         response = await self._within(timeout, litellm.acompletion, arguments)
         return self._reply(litellm, request, response, time.monotonic() - began)
@@ -86,7 +77,7 @@ class LiteLLMClient:
     async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
         """One vector a text, in order. Raises ModelError."""
         litellm = await self._library()
-        arguments = {**self._params, "input": [storable(text) for text in texts]}
+        arguments = {**self._parameters.own, "input": [storable(text) for text in texts]}
         response = await self._within(timeout, litellm.aembedding, arguments)
         rows = sorted(response.data or [], key=lambda row: int(row["index"]))
         if len(rows) != len(texts):
@@ -94,18 +85,8 @@ class LiteLLMClient:
         return [[float(value) for value in row["embedding"]] for row in rows]
 
     def price(self) -> Price | None:
-        """Money per token: the configured price, else LiteLLM's table; None where it lists none."""
-        if self._price is not None:
-            return self._price
-        litellm = load()
-        try:
-            costs = litellm.get_model_info(self._model)
-        except Exception:  # noqa: BLE001 - LiteLLM raises a bare Exception for a model that its table lacks
-            return None
-        prompt, completion = costs.get("input_cost_per_token"), costs.get("output_cost_per_token")
-        if prompt is None or completion is None:
-            return None
-        return Price(picousd(prompt), picousd(completion))
+        """Money per token: the configured price, else LiteLLM's list; None where it lists none."""
+        return self._price if self._price is not None else listed_price(self._model, self._parameters.own)
 
     async def close(self) -> None:
         """Release connections: LiteLLM pools them for the process, so they go with the last open client."""
@@ -114,15 +95,6 @@ class LiteLLMClient:
         _open_clients.discard(id(self))
         if not _open_clients:
             await _release(load())
-
-    def _resolved(self, request: ModelRequest) -> dict[str, Json]:
-        """What is sent: a request names its parameters as the configuration does, with references, for it is stored."""
-        if not self._told:
-            self._told = True
-            for secret in secrets_below(self._params, request.parameters):
-                register_secret(secret)
-        given = {k: v for k, v in request.parameters.items() if k not in self._params or not _refers(v)}
-        return {**self._params, **given}
 
     async def _library(self) -> ModuleType:
         library = _loaded()
@@ -156,32 +128,33 @@ class LiteLLMClient:
         if not choices:
             raise UnreadableAnswer(f"{self._model}: an answer without choices")
         reason = str(choices[0].finish_reason or "stop")
-        text = choices[0].message.content
+        text = text_of(choices[0].message)
         if reason == "content_filter":
-            raise FilteredAnswer(f"{self._model}: the answer was withheld by the provider's filter")
-        if not isinstance(text, str):
-            remedy = "a model that thinks needs a larger max_tokens" if reason == "length" else ""
-            raise UnreadableAnswer(f"{self._model}: an answer without text ({reason})", remedy=remedy)
-        usage = usage_of(getattr(response, "usage", None)) or _bound(request.messages, text)
-        money = self._cost(litellm, response, usage)
+            raise withheld(self._target)
+        if text is None:
+            raise textless(self._target, reason)
+        usage = usage_of(getattr(response, "usage", None)) or usage_bound(request.messages, text)
+        money = self._cost(litellm, request, response, usage)
         return Reply(storable(text), usage, money, reason, str(response.model or self._model), latency)
 
-    def _cost(self, litellm: ModuleType, response: Any, usage: Usage) -> int | None:
+    def _cost(self, litellm: ModuleType, request: ModelRequest, response: Any, usage: Usage) -> int | None:
         if self._price is not None:
             return self._price.of(usage)
+        sent = self._parameters.of(request.parameters)
+        listed = billed_price(self._model, str(response.model or ""), parameters=sent)
+        if listed is None and self._model.startswith(ASKING):
+            return None
         try:
-            return picousd(litellm.completion_cost(completion_response=response, model=self._model))
+            usd = litellm.completion_cost(
+                completion_response=response,
+                model=self._model,
+                optional_params={"service_tier": sent.get("service_tier")},
+                vertex_location=sent.get("vertex_location"),
+            )
         except Exception:  # noqa: BLE001 - LiteLLM raises whatever its table lookup happened to meet
             return None
-
-
-def _refers(value: Json) -> bool:
-    """True where there is a reference anywhere below."""
-    if isinstance(value, str):
-        return REFERENCE.search(value) is not None
-    if isinstance(value, Mapping):
-        return any(_refers(below) for below in value.values())
-    return isinstance(value, list | tuple) and any(_refers(below) for below in value)
+        # 0 is also what it says where it lists no price
+        return picousd(usd) if usd or listed is not None else None
 
 
 def picousd(usd: float) -> int:
@@ -193,6 +166,13 @@ def picousd(usd: float) -> int:
     return int((Decimal(str(usd)) * PICO).to_integral_value())
 
 
+def text_of(message: Any) -> str | None:
+    """What the model said: its answer, or the words of its refusal, which is an answer to be judged as well."""
+    more = getattr(message, "provider_specific_fields", None) or {}
+    said = (message.content, getattr(message, "refusal", None), more.get("refusal"))
+    return next((text for text in said if isinstance(text, str)), None)
+
+
 def usage_of(usage: Any) -> Usage | None:
     """Tokens as reported; None where nothing was."""
     prompt, completion = getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
@@ -201,11 +181,6 @@ def usage_of(usage: Any) -> Usage | None:
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0) or 0
     reasoning = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0) or 0
     return Usage(int(prompt), int(completion), int(cached), int(reasoning))
-
-
-def _bound(messages: tuple[Message, ...], text: str) -> Usage:
-    """What a call can have used at most, where the provider reports nothing: a budget must not be blind to it."""
-    return Usage(prompt_token_bound(messages), len(text.encode("utf-8", "surrogatepass")))
 
 
 def _loaded() -> ModuleType | None:

@@ -10,62 +10,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from promptprop.adapters.logs import REDACTED, redact
-from promptprop.adapters.models.keys import KEYS, provider_of
-from promptprop.domain.errors import (
-    AuthenticationFailed,
-    CallTimedOut,
-    ConnectionDropped,
-    ContentFiltered,
-    ContextTooLong,
-    EndpointUnreachable,
-    ModelError,
-    ProviderUnavailable,
-    QuotaExhausted,
-    RateLimited,
-    RequestRefused,
-    UnknownModel,
-    UnreadableAnswer,
+from promptprop.adapters.models.failures import (
+    MISSING_KEY,
+    Target,
+    by_status,
+    dropped,
+    filtered,
+    foreign,
+    in_answer,
+    said_in,
+    spoken,
+    timed_out,
+    too_long,
+    unauthorised,
+    unknown_model,
+    unreachable,
 )
-from promptprop.domain.models import storable
+from promptprop.domain.errors import ModelError, RequestRefused, UnreadableAnswer
 
-LONGEST = 500  # characters of a provider's message that are kept
 _PREFIX = re.compile(r"^(?:litellm\.)?\w*(?:Error|Exception|Timeout)(?::\s*|\s+-\s+)")
-_QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota|credit balance is too low|billing_hard_limit", re.IGNORECASE
-)
-_KEY = re.compile(r"missing (?:credentials|.*api key)|api[ _]key not valid|invalid.{0,12}api[ _]key", re.IGNORECASE)
-_CONTEXT = re.compile(
-    r"context_length_exceeded|context window|maximum context length|prompt is too long|exceeds the maximum number of t",
-    re.IGNORECASE,
-)
-_SOON = re.compile(r"retry in ([0-9.]{1,9})s\b|\"retryDelay\"\s{0,4}:\s{0,4}\"([0-9.]{1,9})s", re.IGNORECASE)
-_DAILY = re.compile(r"per_?day", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Whom a call was sent to, for messages and remedies; `key` is blacked out wherever it turns up."""
-
-    model: str
-    api_base: str | None
-    key: str | None
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that holds this model's key."""
-        provider = provider_of(self.model) or ""
-        return KEYS.get(provider, (f"{provider.upper() or 'PROVIDER'}_API_KEY",))[0]
-
-    @property
-    def address(self) -> str:
-        """Where requests go, in words."""
-        return redact(self.api_base) if self.api_base else f"the address of {provider_of(self.model) or 'the provider'}"
 
 
 def translate(error: Exception, target: Target) -> ModelError:
@@ -77,50 +42,18 @@ def translate(error: Exception, target: Target) -> ModelError:
     status, headers = response_of(causes)
     what = f"{target.model}: {message_of(error, target)}"
     if isinstance(error, litellm.ContextWindowExceededError):
-        return _too_long(what)
+        return too_long(what)
     if isinstance(error, litellm.ContentPolicyViolationError):
-        return ContentFiltered(what, remedy="the provider's filter refuses this content: drop or rephrase the row")
+        return filtered(what)
     if _any(causes, httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL):
-        remedy = f"is {target.address} right, and does it answer? Check api_base, network and proxy"
-        return EndpointUnreachable(f"{target.model}: no connection to {target.address}", remedy=remedy)
+        return unreachable(target)
     if _any(causes, litellm.Timeout, httpx.TimeoutException):
         return timed_out(target)
     if _any(causes, httpx.TransportError):
-        return ConnectionDropped(f"{target.model}: the connection broke before the answer was complete")
+        return dropped(target)
     if status is not None:
         return by_status(status, headers, what, target, str(error))
     return _without_response(error, causes, what, target)
-
-
-def by_status(status: int, headers: Mapping[str, str], what: str, target: Target, whole: str = "") -> ModelError:
-    """The error for an HTTP status ≥ 400, with the provider's own words in `what`, and uncut in `whole`."""
-    soon = retry_after(headers)
-    if soon is None and (hint := _SOON.search(whole)):
-        soon = float(next(filter(None, hint.groups())).strip(".") or 0)
-    # Gemini says of a minute's limit too that the quota is exceeded, but then when to come back
-    lasting = soon is None or status != 429 or _DAILY.search(whole) is not None
-    if (_QUOTA.search(what) and lasting) or status == 402:
-        remedy = "the account has no credit left: top it up or raise its limit, then resume the run"
-        return QuotaExhausted(what, remedy=remedy)
-    if status in (401, 403) or (status == 400 and _KEY.search(what)):
-        return _unauthorised(what, target)
-    if status == 404:
-        return _unknown(what, target)
-    if status == 408:
-        return timed_out(target)
-    if status == 429:
-        return RateLimited(what, remedy="lower rpm, tpm or concurrency of this model", retry_after=soon)
-    if status >= 500:
-        return ProviderUnavailable(what, remedy="the provider is in trouble: try later", retry_after=soon)
-    if _CONTEXT.search(what):
-        return _too_long(what)
-    return RequestRefused(what, remedy="check this model's params, max_tokens and response_format")
-
-
-def timed_out(target: Target, seconds: float | None = None) -> CallTimedOut:
-    """No complete answer in time."""
-    within = f" within {seconds:g} s" if seconds is not None else ""
-    return CallTimedOut(f"{target.model}: no complete answer{within}", remedy="raise this model's timeout")
 
 
 def chain(error: BaseException) -> list[BaseException]:
@@ -142,7 +75,7 @@ def response_of(causes: list[BaseException]) -> tuple[int | None, Mapping[str, s
 
     for cause in reversed(causes):
         response = getattr(cause, "response", None)
-        if not isinstance(response, httpx.Response) or response.status_code < 400:
+        if not isinstance(response, httpx.Response) or _number(response.status_code) < 400:
             continue
         if response.headers or isinstance(cause, httpx.HTTPStatusError):
             return response.status_code, response.headers
@@ -152,85 +85,39 @@ def response_of(causes: list[BaseException]) -> tuple[int | None, Mapping[str, s
     return None, {}
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `Retry-After-Ms`, or `Retry-After` as seconds or as a date.
-
-    >>> retry_after({"retry-after": "2.5"}), retry_after({"retry-after": "soon"}), retry_after({})
-    (2.5, None, None)
-    """
-    milliseconds, wait = headers.get("retry-after-ms"), headers.get("retry-after")
-    try:
-        if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        return None if wait is None else max(0.0, float(wait))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(str(wait))
-    except ValueError:
-        return None
-    return max(0.0, (until.astimezone(timezone.utc) - datetime.now(timezone.utc)).total_seconds())
-
-
 def message_of(error: BaseException, target: Target) -> str:
-    """What the provider said, without LiteLLM's prefixes and without secrets: it is stored and shown as it is here."""
+    """What the provider said, without LiteLLM's prefixes and without secrets."""
     body: Any = getattr(error, "body", None)
     said = body.get("message") if isinstance(body, dict) else None
-    kind = f" ({body['code']})" if isinstance(body, dict) and isinstance(body.get("code"), str) else ""
+    code = body["code"] if isinstance(body, dict) and isinstance(body.get("code"), str) else ""
     text = str(said) if said else str(getattr(error, "message", "") or error)
     while (shorter := _PREFIX.sub("", text, count=1)) != text:
         text = shorter
-    text = _said_in(text)
-    if target.key:
-        text, kind = (part.replace(target.key, REDACTED) for part in (text, kind))
-    # before it is cut: nobody recognises the first half of a key
-    return storable(redact(text.strip())[:LONGEST] + redact(kind))
-
-
-def _said_in(text: str) -> str:
-    """The message inside a JSON body, as Anthropic and Gemini send it; else the text itself."""
-    start = text.find("{")
-    try:
-        body, _end = json.JSONDecoder().raw_decode(text[start:]) if start >= 0 else (None, 0)
-    except ValueError:
-        return text
-    said = body.get("error") if isinstance(body, dict) else None
-    message = said.get("message") if isinstance(said, dict) else None
-    return message if isinstance(message, str) and message else text
+    return spoken(said_in(text), target, code)
 
 
 def _without_response(error: Exception, causes: list[BaseException], what: str, target: Target) -> ModelError:
     import litellm
 
-    if isinstance(error, litellm.AuthenticationError) or _KEY.search(what):
-        return _unauthorised(what, target)
+    for cause in causes:  # a bare Exception with these two is how LiteLLM reports an error in place of an answer
+        if type(cause) is Exception and hasattr(cause, "status_code"):
+            return in_answer(str(getattr(cause, "message", "")), getattr(cause, "status_code", None), None, target)
+    if isinstance(error, litellm.AuthenticationError) or MISSING_KEY.search(what):
+        return unauthorised(what, target)
     if "LLM Provider NOT provided" in what:
-        return _unknown(f"{target.model}: no provider is known by this name", target)
+        return unknown_model(f"{target.model}: no provider is known by this name", target)
     if isinstance(error, litellm.NotFoundError):
-        return _unknown(what, target)
+        return unknown_model(what, target)
     if _any(causes, json.JSONDecodeError, litellm.APIResponseValidationError) or "invalid response" in what.lower():
-        remedy = f"is {target.address} the API itself, and not a web page in front of it?"
-        return UnreadableAnswer(f"{target.model}: the answer is not the provider's protocol", remedy=remedy)
+        return foreign(target)
     if isinstance(error, litellm.BadRequestError):
         return RequestRefused(what, remedy="check this model's params")
     return UnreadableAnswer(what)
 
 
-def _unauthorised(what: str, target: Target) -> AuthenticationFailed:
-    remedy = f"set {target.variable}, or api_key: ${{env:{target.variable}}} for this model, to a key that may use it"
-    return AuthenticationFailed(what, remedy=remedy)
-
-
-def _unknown(what: str, target: Target) -> UnknownModel:
-    remedy = (
-        "check the spelling, the provider's prefix (as in openai/… or gemini/…), that your account may use it, "
-        f"and that {target.address} is the right api_base"
-    )
-    return UnknownModel(what, remedy=remedy)
-
-
-def _too_long(what: str) -> ContextTooLong:
-    return ContextTooLong(what, remedy="shorten the prompt or the row, or choose a model with a larger context window")
+def _number(status: object) -> int:
+    """A status as a number: LiteLLM takes for one whatever a provider calls the code of its error."""
+    return status if isinstance(status, int) else 0
 
 
 def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:

@@ -72,6 +72,13 @@ class Ticket:
         finally:
             self._turn = None
 
+    def extend(self) -> None:
+        """One attempt more than it was taken for; `granted` then says whether there is room for it."""
+        if self._active:
+            raise RuntimeError("the last attempt of this ticket is not settled yet")
+        self._left += 1
+        self._purse.extend(self)
+
     def settle(self, actual: Amount) -> None:
         """An attempt is over and has cost this; what it did not use is free again."""
         if not self._active:
@@ -171,6 +178,11 @@ class Purse:
             self._retrying[ticket] = None
             self._advance()
 
+    def extend(self, ticket: Ticket) -> None:
+        """A granted ticket holds one attempt more; those behind it see so much less room."""
+        if ticket in self._flying:
+            self._held += ticket.worst
+
     def settle(self, ticket: Ticket, actual: Amount) -> None:
         """Turn the reservation of one attempt into a cost."""
         self._spent += actual
@@ -191,7 +203,8 @@ class Purse:
 
     def _advance(self) -> None:
         """Decide all that can be decided now: retries first, they stand in front of the line."""
-        self._decide_retries()
+        if self._retrying:
+            self._decide_retries()
         while self._line:
             head = self._line[0]
             if head.batch.cap is None and isinstance(head, Ticket):

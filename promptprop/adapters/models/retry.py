@@ -32,17 +32,23 @@ class Retries:
         return self.count + 1
 
     def wait(
-        self, error: ModelError, made: int, elapsed: float, jitter: Callable[[], float] = random.random
+        self,
+        error: ModelError,
+        made: int,
+        elapsed: float,
+        jitter: Callable[[], float] = random.random,
+        longest_asked: float | None = None,
     ) -> float | None:
         """Seconds until the next attempt, or None to give up, after `made` attempts and `elapsed` seconds.
 
         `jitter` draws from [0, 1). A provider's `Retry-After` is waited for in full, plus up to `base` of jitter, so
-        that those who were refused together do not come back together.
+        that those who were refused together do not come back together; `longest_asked` bounds it, in seconds.
         """
         if error.policy != "retry" or made > self.count:
             return None
         if error.retry_after is not None:
-            seconds = error.retry_after + self.base * jitter()
+            asked = error.retry_after if longest_asked is None else min(error.retry_after, longest_asked)
+            seconds = asked + self.base * jitter()
         else:
             seconds = min(self.longest, self.base * 2.0 ** min(made - 1, 32)) * jitter()
         return seconds if elapsed + seconds <= self.deadline else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -23,6 +25,14 @@ Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
 
 BUSY_SECONDS = 30
 CHUNK = 500  # values in one IN (…): well under the 999 of old SQLite builds
+IDENTITY = re.compile(r"promptprop (?P<host>\S*) pid (?P<pid>\d+)")  # what a connection calls itself at its server
+HOST_LENGTH = 30  # characters: servers cut off a name after 63 bytes
+SERVER_OPTIONS = {  # seconds, so that a server or network that went away is noticed; a URL's own parameters win
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 SCHEMA_LOCK = 0x70726F6D70747072  # any number that only PromptProp takes: "promptpr"
 
 
@@ -63,10 +73,11 @@ def make_engine(url: str, access: Access) -> Engine:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(parsed, access)
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if access == "read" else {}
-    name = f"promptprop {socket.gethostname()} pid {os.getpid()}"
+    level: IsolationLevel = "AUTOCOMMIT" if access == "read" else "READ COMMITTED"
+    options: dict[str, Any] = {name: value for name, value in SERVER_OPTIONS.items() if name not in parsed.query}
+    options["application_name"] = f"promptprop {socket.gethostname()[:HOST_LENGTH]} pid {os.getpid()}"
     try:
-        return create_engine(parsed, poolclass=NullPool, connect_args={"application_name": name}, **options)
+        return create_engine(parsed, poolclass=NullPool, connect_args=options, isolation_level=level)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         remedy = 'install the extra: pip install "promptprop[postgres]"'
         raise StorageError("the PostgreSQL driver is not installed", remedy=remedy) from error
@@ -99,6 +110,18 @@ def lock_schema(connection: Connection) -> None:
     """Let one process at a time create or migrate; SQLite's BEGIN IMMEDIATE has seen to it already."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+
+
+def serialize(connection: Connection, purpose: str) -> None:
+    """Let one transaction at a time do this on a server, until it commits; SQLite has one writer at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s), 0)", (purpose,))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a server broke off a transaction in favour of another one, so that it may simply be repeated."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlstate", None) in ("40001", "40P01")
 
 
 def insert(connection: Connection, table: Table) -> Insert:
@@ -160,7 +183,10 @@ def translate(error: BaseException) -> PromptPropError:
     if number == errno.ENOSPC or state == "53100" or "disk is full" in low or "no space left" in low:
         remedy = "free some space and resume: what was committed is safe"
         result = StorageFull("the disk that holds the database is full", remedy=remedy)
-    elif state == "25006" or number in (errno.EACCES, errno.EPERM, errno.EROFS) or _unwritable(low):
+    elif state in ("25006", "42501"):
+        remedy = "name the primary server, and a user who may write there, in the database URL"
+        result = NotWritable(f"the database server refuses to write: {text}", remedy=remedy)
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS) or _unwritable(low):
         remedy = "check the owner and permissions of the file and its folder, or pass another one with --db"
         result = NotWritable(f"the database cannot be written: {text}", remedy=remedy)
     elif "database is locked" in low or "database is busy" in low:
@@ -175,7 +201,7 @@ def translate(error: BaseException) -> PromptPropError:
         remedy = "restore a backup, or pass another file with --db; `promptprop db check` tells more"
         result = StorageError(f"the database is damaged or is no database: {text}", remedy=remedy)
     elif (state or "").startswith(("08", "57P")) or (vendor and "connection" in low):
-        remedy = "check that the server runs, and the host, user and password of the database URL"
+        remedy = "check that the server runs, and the host, user, password and name of the database URL, then try again"
         result = StorageError(f"the database server cannot be reached: {text}", remedy=remedy)
     elif vendor or isinstance(error, SQLAlchemyError):
         result = StorageError(f"the database refused: {text}", remedy="`promptprop db check` tells whether it is sound")

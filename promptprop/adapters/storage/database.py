@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
+from sqlalchemy.exc import SQLAlchemyError
 
 from promptprop.adapters.storage.connection import PointRead, make_engine, translate, translated
+from promptprop.adapters.storage.locks import lock_guard
+from promptprop.adapters.storage.sessions import has_ended, is_broken
 from promptprop.adapters.storage.writer import Apply, Writer
 from promptprop.domain.errors import StorageError
 
@@ -24,7 +27,7 @@ class Database:
         self.url = url
         self._engine = make_engine(url, "read")
         self._write_engine = make_engine(url, "write")
-        self._writer = Writer(self._write_engine.connect)
+        self._writer = Writer(self._write_engine.connect, lock_guard(url))
         self._readers: dict[threading.Thread, Connection] = {}
         self._points: dict[str, PointRead] = {}
         self._lock = threading.Lock()
@@ -50,11 +53,17 @@ class Database:
         read = self._points.get(name)
         if read is None:
             read = self._points[name] = PointRead(statement(), self._engine)
+        with translated():
+            connection = self._reader()
         try:
-            return read.rows(self._reader(), values)
+            return read.rows(connection, values)
         except Exception as error:
+            lost = is_broken(connection)
             self._drop_reader()
-            raise translate(error) from error
+            if not lost:
+                raise translate(error) from error
+        with translated():  # once more: a read changes nothing
+            return read.rows(self._reader(), values)
 
     def close(self) -> None:
         """Drain the writer and close. May be called twice."""
@@ -63,20 +72,20 @@ class Database:
             self._closed = True
             readers, self._readers = self._readers, {}
         for connection in readers.values():
-            connection.close()
+            _close(connection)
         self._engine.dispose()
         self._write_engine.dispose()
 
     def _reader(self) -> Connection:
         thread = threading.current_thread()
         connection = self._readers.get(thread)
-        if connection is not None and not connection.invalidated:
+        if connection is not None and not connection.invalidated and not has_ended(connection):
             return connection
         with self._lock:
             if self._closed:
                 raise StorageError("the database has been closed")
             for other in [other for other in self._readers if other is thread or not other.is_alive()]:
-                self._readers.pop(other).close()
+                _close(self._readers.pop(other))
             connection = self._readers[thread] = self._engine.connect()
         return connection
 
@@ -87,3 +96,8 @@ class Database:
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def _close(connection: Connection) -> None:
+    with suppress(SQLAlchemyError):  # one that a server has ended cannot be rolled back, and has nothing to lose
+        connection.close()

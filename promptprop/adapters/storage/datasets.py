@@ -90,7 +90,9 @@ async def _spool(examples: Iterable[Example], spool: IO[str]) -> tuple[str, int]
 
 
 def _insert_dataset(connection: Connection, dataset: dict[str, Any], spool: IO[str]) -> None:
-    if connection.execute(insert(connection, datasets).on_conflict_do_nothing(), dataset).rowcount == 0:
+    addition = insert(connection, datasets).on_conflict_do_nothing()
+    added = connection.execute(addition, dataset, execution_options={"preserve_rowcount": True})  # else −1 on a server
+    if added.rowcount == 0:
         return  # another process stored it in the meantime
     spool.seek(0)
     rows = _rows(dataset["id"], spool)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
+from promptprop.adapters.storage.bulk import insert_rows
 from promptprop.adapters.storage.connection import chunks, insert
 from promptprop.adapters.storage.database import Database
 from promptprop.adapters.storage.ledger_rows import insert_failures
@@ -20,7 +21,7 @@ from promptprop.adapters.storage.records import (
 from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import candidates, evaluations
 from promptprop.domain.models import Cell, Evaluation, Proposal, storable
-from promptprop.ports import FailedCall
+from promptprop.ports import Costs, FailedCall
 
 PAGE = 500
 
@@ -86,6 +87,14 @@ class EvaluationRows(Database):
                 return
             last = page[-1].id
 
+    def evaluation_costs(self, run_id: str, candidate_id: str) -> Costs:
+        """What the answers of a candidate cost in all; missing rows are left out."""
+        sums = (func.count(), func.count(evaluations.c.picousd), func.coalesce(func.sum(evaluations.c.picousd), 0))
+        statement = select(*sums).where(evaluations.c.run_id == run_id, evaluations.c.candidate_id == candidate_id)
+        with self.reading() as connection:
+            count, priced, picousd = connection.execute(statement.where(evaluations.c.error.is_(None))).one()
+        return Costs(count, count - priced, int(picousd))
+
     async def keep_candidate(self, run_id: str, proposal: Proposal) -> None:
         """Store a candidate's texts, hypothesis and critiques; a second time is a no-op."""
         row = {
@@ -111,8 +120,7 @@ class EvaluationRows(Database):
 
 
 def _insert_evaluations(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(connection, evaluations).on_conflict_do_nothing(), list(rows))
+    insert_rows(connection, evaluations, rows)
 
 
 def _cells(

@@ -1,14 +1,21 @@
-"""The rows of the ledger: calls, which every run shares and only grow, and what each run consumed of them."""
+"""The rows of the ledger: calls, which every run shares and only grow, and what each run consumed of them.
+
+A key may have several replies. Runs in mode read-write write the edition `''`, so that of two that miss a key at once
+the first one stored wins; a run in any other mode writes an edition of its own, named by its id, and so meets nobody.
+A hit is the newest shared row of its key, by id: a refreshed reply from the moment that it is committed. Whatever came
+since, a run goes on with what it has pinned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, select
 
-from promptprop.adapters.storage.connection import chunks, insert
+from promptprop.adapters.storage.bulk import insert_rows, select_in
+from promptprop.adapters.storage.connection import insert
 from promptprop.adapters.storage.database import Database
 from promptprop.adapters.storage.records import (
     ATTEMPTS,
@@ -22,23 +29,21 @@ from promptprop.adapters.storage.records import (
 )
 from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import calls, run_calls
-from promptprop.domain.budget import Amount
+from promptprop.domain.budget import Amount, RoleSpend, Spend
 from promptprop.domain.models import Attempts, ModelRequest, Reply, storable
-from promptprop.ports import FailedCall, RecordedCall
+from promptprop.ports import READING_MODES, CacheMode, FailedCall, RecordedCall
 
 NO_ATTEMPT = Attempts(sent=0)
+COMMON = ""  # the edition of runs in mode read-write
+OWN = {"read-write": (COMMON, True), "refresh": (None, True), "read": (None, False), "off": (None, False)}
+REPLIES = f"SELECT key, id, {', '.join(REPLY)} FROM calls WHERE"  # noqa: S608 - names of our own columns
+NEWEST_SHARED = f"{REPLIES} id IN (SELECT max(id) FROM calls WHERE key IN ({{values}}) AND shared GROUP BY key)"  # noqa: S608
+OF_EDITION = f"{REPLIES} edition = {{before}} AND key IN ({{values}})"
+ADD_ATTEMPTS = "(run_id, key, generation) DO UPDATE SET " + ", ".join(
+    [*(f"{name} = run_calls.{name} + excluded.{name}" for name in ATTEMPTS), "paid = TRUE"]
+)
 _REPLY_COLUMNS = [calls.c[name] for name in REPLY]
 _ATTEMPTS_COLUMNS = [run_calls.c[name] for name in ATTEMPTS]
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """The ledger in numbers. `pinned` calls are consumed by some run; the others can be pruned."""
-
-    calls: int
-    pinned: int
-    tokens: int
-    picousd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +54,45 @@ class CallRow:
     pin: dict[str, Any]
     attempts: Attempts
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Key and edition: which row of `calls` the reply is, or loses to."""
+        return self.call["key"], self.call["edition"]
+
+
+@dataclass(frozen=True, slots=True)
+class PinRow:
+    """Another run's reply on its way to be pinned; `call` is stored only if it has been pruned meanwhile."""
+
+    call: dict[str, Any]
+    pin: dict[str, Any]
+
 
 class LedgerRows(Database):
     """The part of the store that keeps model calls."""
 
-    def find_call(self, run_id: str, key: str, generation: int = 0) -> RecordedCall | None:
-        """What this run consumed for `key` up to `generation`; else any run's reply; else None.
+    def find_call(
+        self, run_id: str, key: str, generation: int = 0, cache: CacheMode = "read-write"
+    ) -> RecordedCall | None:
+        """What this run consumed for `key` until `generation`; else the newest shared one, if `cache` reads; else None.
 
         The newest record of the run counts. A failure of an older generation does not answer. Attempts of this
         generation that brought nothing (failures committed under generation −1 − n) come with another run's reply, or
         else as a record with neither reply nor failure.
         """
-        found = self.point("consumed", _consumed, {"run_id": run_id, "key": key, "generation": generation})
+        records = self.point("consumed", _consumed, {"run_id": run_id, "key": key})
+        found = next((record for record in records if 0 <= record[0] <= generation), None)
         if found:
-            recorded, failure, paid, *rest = found[0]
+            recorded, failure, paid, *rest = found
             attempts = Attempts(*rest[: len(ATTEMPTS)])
             call_id, *reply = rest[len(ATTEMPTS) :]
             if call_id is not None:
                 return RecordedCall(call_id, reply_of(reply), None, attempts, bool(paid), mine=True)
             if recorded == generation:
                 return RecordedCall(None, None, failure_of(failure), attempts, bool(paid), mine=True)
-        lost = self.point("lost", _lost, {"run_id": run_id, "key": key, "generation": -1 - generation})
-        attempts = Attempts(*lost[0]) if lost else NO_ATTEMPT
-        others = self.point("stored", _stored, {"key": key})
+        lost = next((record for record in records if record[0] == -1 - generation), None)
+        attempts = Attempts(*lost[3 : 3 + len(ATTEMPTS)]) if lost else NO_ATTEMPT
+        others = self.point("shared", _shared, {"key": key}) if cache in READING_MODES else None
         if others:
             call_id, *reply = others[0]
             return RecordedCall(call_id, reply_of(reply), None, attempts, paid=False, mine=False)
@@ -79,85 +100,90 @@ class LedgerRows(Database):
 
     def paid(self, run_id: str) -> Amount:
         """What this run has paid in all: usage of replies, all attempts, those that brought nothing included."""
-        ended = run_calls.alias("ended")
-        contained = (
-            select(ended.c.key)
-            .where(ended.c.run_id == run_calls.c.run_id, ended.c.key == run_calls.c.key)
-            .where(ended.c.generation == -1 - run_calls.c.generation, ended.c.paid)
-            .exists()
-        )
-        replies = case((run_calls.c.call_id.is_not(None), calls.c.prompt_tokens + calls.c.completion_tokens), else_=0)
-        sums = (
-            func.sum(run_calls.c.sent),
-            func.sum(replies + run_calls.c.unconfirmed_tokens),
-            func.sum(func.coalesce(calls.c.picousd, 0) + func.coalesce(run_calls.c.unconfirmed_picousd, 0)),
-        )
+        return self.paid_by_role(run_id).total
+
+    def paid_by_role(self, run_id: str) -> Spend:
+        """What this run has paid, by role, whatever its caps let it replay; `hits` are the pins it has not paid for."""
+        replied = and_(run_calls.c.paid, run_calls.c.call_id.is_not(None))
+        columns = {
+            "calls": _sum(run_calls.c.sent, run_calls.c.paid),
+            "prompt_tokens": _sum(calls.c.prompt_tokens, replied),
+            "completion_tokens": _sum(calls.c.completion_tokens, replied),
+            "picousd": _sum(calls.c.picousd, replied) + _sum(run_calls.c.unconfirmed_picousd, run_calls.c.paid),
+            "hits": _sum(1, ~run_calls.c.paid),
+            "unconfirmed": _sum(run_calls.c.unconfirmed, run_calls.c.paid),
+            "unconfirmed_tokens": _sum(run_calls.c.unconfirmed_tokens, run_calls.c.paid),
+            "unpriced": _sum(1, and_(replied, calls.c.picousd.is_(None)))
+            + _sum(run_calls.c.unconfirmed, and_(run_calls.c.paid, run_calls.c.unconfirmed_picousd.is_(None))),
+        }
         statement = (
-            select(*(func.coalesce(one, 0) for one in sums))
+            select(run_calls.c.role, *columns.values())
             .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
-            .where(run_calls.c.run_id == run_id, run_calls.c.paid)
-            .where((run_calls.c.generation >= 0) | ~contained)
+            .where(run_calls.c.run_id == run_id, (run_calls.c.generation >= 0) | ~_contained())
+            .group_by(run_calls.c.role)
         )
         with self.reading() as connection:
-            return Amount(*(int(value) for value in connection.execute(statement).one()))
+            found = connection.execute(statement).all()
+        return Spend({role: RoleSpend(**dict(zip(columns, map(int, sums), strict=True))) for role, *sums in found})
 
     async def record_call(
-        self, run_id: str, request: ModelRequest, reply: Reply, attempts: Attempts, generation: int = 0
+        self,
+        run_id: str,
+        request: ModelRequest,
+        reply: Reply,
+        attempts: Attempts,
+        generation: int = 0,
+        cache: CacheMode = "read-write",
     ) -> RecordedCall:
-        """Commit a reply and pin it to the run, which has paid for `attempts`; the row stored first wins.
+        """Commit a reply and pin it to the run, which has paid for `attempts`; returns what was pinned.
 
-        If the run has a record of this key and generation already, that one stands, and the attempts are added.
+        In mode read-write that is the newest shared row: another run's, if it was stored first. If the run has a
+        record of this key and generation already, that one stands, and the attempts are added.
         """
-        now = utc_now()
-        call = {
-            "key": request.key,
-            "endpoint": storable(request.endpoint),
-            "model": storable(request.model),
-            "request": request_text(request),
-            **reply_columns(reply),
-            "created_at": now,
-        }
-        pin = {
-            "run_id": run_id,
-            "key": request.key,
-            "generation": generation,
-            "failure": None,
-            **attempts_columns(attempts),
-            "paid": True,
-            "role": request.role,
-            "created_at": now,
-        }
+        own, shared = OWN[cache]
+        call = _call_columns(request, reply, run_id if own is None else own, shared=shared)
+        pin = _pin_columns(run_id, request, generation, attempts, paid=True)
         recorded: RecordedCall = await self.write_row(_insert_calls, CallRow(call, pin, attempts))
         return recorded
 
-    async def pin_call(self, run_id: str, key: str, call_id: int, generation: int = 0) -> None:
-        """This run consumes another run's call, free of charge; a second time is a no-op."""
-        pin = {
-            "run_id": run_id,
-            "key": key,
-            "generation": generation,
-            "call_id": call_id,
-            "failure": None,
-            **attempts_columns(NO_ATTEMPT),
-            "paid": False,
-            "role": "",
-            "created_at": utc_now(),
-        }
-        await self.write_row(_insert_pins, pin)
+    async def pin_call(self, run_id: str, request: ModelRequest, found: RecordedCall, generation: int = 0) -> None:
+        """This run consumes another run's call, free of charge; a second time is a no-op.
 
-    def cache_stats(self) -> CacheStats:
-        """How many calls the ledger holds, and what they cost."""
-        tokens = func.coalesce(func.sum(calls.c.prompt_tokens + calls.c.completion_tokens), 0)
-        totals = select(func.count(), tokens, func.coalesce(func.sum(calls.c.picousd), 0)).select_from(calls)
-        pinned = select(func.count(run_calls.c.call_id.distinct()))
-        with self.reading() as connection:
-            count, token_sum, picousd = connection.execute(totals).one()
-            return CacheStats(count, connection.execute(pinned).scalar_one(), int(token_sum), int(picousd))
+        A call that was pruned since it was found is stored again, as an edition of this run that nobody shares.
+        """
+        if found.call_id is None or found.reply is None:
+            raise ValueError(f"the call to pin has no reply: {request.key}")
+        pin = _pin_columns(run_id, request, generation, NO_ATTEMPT, paid=False)
+        call = _call_columns(request, found.reply, run_id, shared=False)
+        await self.write_row(_insert_pins, PinRow(call, {**pin, "call_id": found.call_id}))
 
-    async def prune_calls(self) -> int:
-        """Delete the calls that no run has consumed; returns how many."""
-        pinned = select(run_calls.c.call_id).where(run_calls.c.call_id == calls.c.id).exists()
-        return await self.write(lambda connection: connection.execute(delete(calls).where(~pinned)).rowcount)
+
+def _call_columns(request: ModelRequest, reply: Reply, edition: str, *, shared: bool) -> dict[str, Any]:
+    return {
+        "key": request.key,
+        "edition": edition,
+        "shared": shared,
+        "endpoint": storable(request.endpoint),
+        "model": storable(request.model),
+        "request": request_text(request),
+        **reply_columns(reply),
+        "created_at": utc_now(),
+    }
+
+
+def _pin_columns(
+    run_id: str, request: ModelRequest, generation: int, attempts: Attempts, *, paid: bool
+) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "key": request.key,
+        "generation": generation,
+        "failure": None,
+        **attempts_columns(attempts),
+        "paid": paid,
+        "role": request.role,
+        "created_at": utc_now(),
+    }
 
 
 def insert_failures(connection: Connection, run_id: str, failures: Sequence[FailedCall], generation: int) -> None:
@@ -194,19 +220,38 @@ def insert_failures(connection: Connection, run_id: str, failures: Sequence[Fail
 
 def _insert_calls(connection: Connection, rows: Sequence[CallRow]) -> list[RecordedCall]:
     """Store replies by the hundred. Keys are sorted, so that two processes on one server cannot deadlock."""
-    ordered = sorted(rows, key=lambda row: str(row.call["key"]))
-    connection.execute(insert(connection, calls).on_conflict_do_nothing(), [row.call for row in ordered])
-    stored: dict[str, Any] = {}
-    for part in chunks([row.call["key"] for row in ordered]):
-        statement = select(calls.c.key, calls.c.id, *_REPLY_COLUMNS).where(calls.c.key.in_(part))
-        stored.update((key, found) for key, *found in connection.execute(statement).all())
-    addition = insert(connection, run_calls)
-    sums = {name: run_calls.c[name] + addition.excluded[name] for name in ATTEMPTS}
-    addition = addition.on_conflict_do_update(
-        index_elements=["run_id", "key", "generation"], set_={**sums, "paid": True}
-    )
-    connection.execute(addition, [{**row.pin, "call_id": stored[row.call["key"]][0]} for row in ordered])
-    return [_recorded(stored[row.call["key"]], row.attempts) for row in rows]
+    ordered = sorted(rows, key=lambda row: row.place)
+    insert_rows(connection, calls, [row.call for row in ordered])
+    stored = _stored(connection, {row.place: None for row in ordered})
+    for distinct in _rounds([{**row.pin, "call_id": stored[row.place][0]} for row in ordered]):
+        insert_rows(connection, run_calls, distinct, ADD_ATTEMPTS)
+    return [_recorded(stored[row.place], row.attempts) for row in rows]
+
+
+def _rounds(pins: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The pins, so that none meets itself: no statement may add to one row twice."""
+    rounds: list[dict[tuple[Any, ...], dict[str, Any]]] = []
+    for pin in pins:
+        place = (pin["run_id"], pin["key"], pin["generation"])
+        free = next((one for one in rounds if place not in one), None)
+        if free is None:
+            rounds.append(free := {})
+        free[place] = pin
+    return [list(one.values()) for one in rounds]
+
+
+def _stored(connection: Connection, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Sequence[Any]]:
+    """Id and reply at each key and edition; at the common edition those of the newest shared row of the key."""
+    common = [key for key, edition in places if edition == COMMON]
+    found: dict[tuple[str, str], Sequence[Any]]
+    found = {(key, COMMON): columns for key, *columns in select_in(connection, NEWEST_SHARED, common)}
+    own: dict[str, list[str]] = {}
+    for key, edition in places:
+        if edition != COMMON:
+            own.setdefault(edition, []).append(key)
+    for edition, keys in own.items():
+        found |= {(key, edition): columns for key, *columns in select_in(connection, OF_EDITION, keys, edition)}
+    return found
 
 
 def _recorded(found: Sequence[Any], attempts: Attempts) -> RecordedCall:
@@ -214,30 +259,55 @@ def _recorded(found: Sequence[Any], attempts: Attempts) -> RecordedCall:
     return RecordedCall(call_id, reply_of(reply), None, attempts, paid=True, mine=True)
 
 
-def _insert_pins(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[None]:
-    connection.execute(insert(connection, run_calls).on_conflict_do_nothing(), list(rows))
+def _insert_pins(connection: Connection, rows: Sequence[PinRow]) -> list[None]:
+    """Pin calls that were found; those that were pruned since then are stored again first."""
+    found = select_in(connection, "SELECT id, key FROM calls WHERE id IN ({values})", [r.pin["call_id"] for r in rows])
+    there = {(call_id, key) for call_id, key in found}
+    gone = [row.call for row in rows if (row.pin["call_id"], row.pin["key"]) not in there]
+    again: dict[tuple[str, str], Sequence[Any]] = {}
+    if gone:
+        insert_rows(connection, calls, gone)
+        again = _stored(connection, {(call["key"], call["edition"]): None for call in gone})
+    pins = [
+        row.pin
+        if (row.pin["call_id"], row.pin["key"]) in there
+        else {**row.pin, "call_id": again[row.call["key"], row.call["edition"]][0]}
+        for row in rows
+    ]
+    insert_rows(connection, run_calls, pins)
     return [None for _ in rows]
 
 
+def _sum(value: ColumnElement[Any] | int, where: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(case((where, value), else_=0)), 0)
+
+
+def _contained() -> ColumnElement[bool]:
+    """Whether attempts that brought nothing are part of the record that ended their call."""
+    ended = run_calls.alias("ended")
+    return (
+        select(ended.c.key)
+        .where(ended.c.run_id == run_calls.c.run_id, ended.c.key == run_calls.c.key)
+        .where(ended.c.generation == -1 - run_calls.c.generation, ended.c.paid)
+        .exists()
+    )
+
+
 def _consumed() -> Select[Any]:
+    """All that a run has recorded of a key, the newest generation first; mostly one row, or none."""
     columns = [run_calls.c.generation, run_calls.c.failure, run_calls.c.paid, *_ATTEMPTS_COLUMNS]
     return (
         select(*columns, calls.c.id, *_REPLY_COLUMNS)
         .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
         .where(run_calls.c.run_id == bindparam("run_id"), run_calls.c.key == bindparam("key"))
-        .where(run_calls.c.generation.between(0, bindparam("generation")))
         .order_by(run_calls.c.generation.desc())
+    )
+
+
+def _shared() -> Select[Any]:
+    return (
+        select(calls.c.id, *_REPLY_COLUMNS)
+        .where(calls.c.key == bindparam("key"), calls.c.shared)
+        .order_by(calls.c.id.desc())
         .limit(1)
     )
-
-
-def _lost() -> Select[Any]:
-    return (
-        select(*_ATTEMPTS_COLUMNS)
-        .where(run_calls.c.run_id == bindparam("run_id"), run_calls.c.key == bindparam("key"))
-        .where(run_calls.c.generation == bindparam("generation"))
-    )
-
-
-def _stored() -> Select[Any]:
-    return select(calls.c.id, *_REPLY_COLUMNS).where(calls.c.key == bindparam("key"))

@@ -1,27 +1,56 @@
 """One process per run: an operating-system lock next to an SQLite file, an advisory lock on a server.
 
-Both end with the process that holds them, however it ends, so that nothing stale can keep a run locked.
+Both end with the process that holds them, however it ends, so that nothing stale can keep a run locked. A server's lock
+also ends with the connection that took it. The writer asks a `lock_guard` before each commit: a process that has lost
+the lock of a run stores nothing more, and since a run uses nothing before it is stored, the run stops.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from promptprop.adapters.storage.connection import make_engine, sqlite_file, translate, translated
-from promptprop.domain.errors import RunLocked
+from promptprop.adapters.storage.connection import (
+    IDENTITY,
+    make_engine,
+    parse_url,
+    sqlite_file,
+    translate,
+    translated,
+)
+from promptprop.adapters.storage.sessions import has_ended
+from promptprop.domain.errors import RunLocked, StorageError
+
+LONGEST_HOLDER = 1000  # bytes of a lock file that say who holds it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerLock:
+    """A run's lock on a server, and the connection that it lives and dies with."""
+
+    run_id: str
+    connection: Connection
+
+
+_held: dict[str, set[ServerLock]] = {}  # by database
+_held_lock = threading.Lock()
 
 
 @contextmanager
 def run_lock(url: str, run_id: str) -> Iterator[None]:
-    """Hold the run, or raise RunLocked with the holder's process id at once; a second holder in one process counts."""
+    """Hold the run, or raise RunLocked at once, saying who holds it; a second holder in one process counts."""
     file = sqlite_file(url)
     if file is None:
         with _server_lock(url, run_id):
@@ -31,11 +60,34 @@ def run_lock(url: str, run_id: str) -> Iterator[None]:
             yield
 
 
+def lock_guard(url: str) -> Callable[[], None]:
+    """A check that raises StorageError where this process has lost a run's lock on this database."""
+    name = _name_of(url)
+
+    def require() -> None:
+        with _held_lock:
+            lost = [lock.run_id for lock in _held.get(name, ()) if has_ended(lock.connection)]
+        if lost:
+            message = f"the database server ended the connection that kept other processes off the run {lost[0]}"
+            remedy = f"resume it: `promptprop runs resume {lost[0]}`; what was committed is safe"
+            raise StorageError(message, remedy=remedy)
+
+    return require
+
+
+def _name_of(url: str) -> str:
+    return parse_url(url).render_as_string(hide_password=False)
+
+
 def _file_name(run_id: str) -> str:
     """A file name for any id: itself where that is safe."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
         return f"{run_id}.lock"
-    return hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:32] + ".lock"
+    return _digest(run_id).hex()[:32] + ".lock"
+
+
+def _digest(run_id: str) -> bytes:
+    return hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).digest()
 
 
 @contextmanager
@@ -49,43 +101,77 @@ def _file_lock(path: Path, run_id: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
-            raise _locked(run_id, f"process {holder}" if holder else "another process") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        # The file stays: removing it would let a third process lock a new file while a second waits on the old one.
-        yield
+            raise _locked(run_id, *_named(os.read(descriptor, LONGEST_HOLDER))) from error
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now})
+        try:
+            with translated():
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, holder.encode(), 0)
+            # The file stays: removing it would let a third process lock a new one while a second waits on the old one.
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)  # or the next holder would be taken for this one until it has written its name
     finally:
         os.close(descriptor)
 
 
+def _named(content: bytes) -> tuple[int | None, str]:
+    """The holder's process id, and words for it, from what it wrote into its lock file."""
+    with suppress(ValueError, KeyError, TypeError):
+        holder = json.loads(content)
+        since = datetime.fromisoformat(holder["since"])
+        return int(holder["pid"]), _words(int(holder["pid"]), str(holder["host"]), since)
+    return None, "another process"  # it is about to write its name
+
+
 @contextmanager
 def _server_lock(url: str, run_id: str) -> Iterator[None]:
-    number = int.from_bytes(hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)
+    number = int.from_bytes(_digest(run_id)[:8], "big", signed=True)
+    name = _name_of(url)
     engine = make_engine(url, "read")
     try:
         with translated():
             connection = engine.connect()
-        with connection:
+        lock = ServerLock(run_id, connection)
+        try:
             with translated():
                 if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (number,)).scalar():
-                    raise _locked(run_id, _holder(connection, number))
+                    raise _locked(run_id, *_holder(connection, number))
+            with _held_lock:
+                _held.setdefault(name, set()).add(lock)
             yield
+        finally:
+            with _held_lock:
+                _held.get(name, set()).discard(lock)
+            with suppress(Exception):  # a connection that the server has ended need not be closed
+                connection.close()
     finally:
         engine.dispose()
 
 
-def _holder(connection: Connection, number: int) -> str:
-    """Who holds an advisory lock: the application name says host and process."""
+def _holder(connection: Connection, number: int) -> tuple[int | None, str]:
+    """Who holds an advisory lock, as its connection says."""
     statement = (
-        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-        "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+        "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) "
         "AND l.classid::bigint = %s AND l.objid::bigint = %s"
     )
     halves = ((number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF)
-    found = connection.exec_driver_sql(statement, halves).scalar()
-    return str(found) if found else "another process"
+    found = connection.exec_driver_sql(statement, halves).first()
+    if found is None or (named := IDENTITY.fullmatch(found.application_name or "")) is None:
+        return None, "another process"  # it has ended meanwhile, or the server hides its name
+    pid = int(named["pid"])
+    return pid, _words(pid, named["host"], found.backend_start)
 
 
-def _locked(run_id: str, holder: str) -> RunLocked:
-    return RunLocked(f"{holder} is working on the run {run_id}", remedy="wait until it is done, or end it and resume")
+def _words(pid: int, host: str, since: datetime | None) -> str:
+    when = f" (since {since.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC)" if since else ""
+    return f"process {pid} on {host}{when}"
+
+
+def _locked(run_id: str, pid: int | None, holder: str) -> RunLocked:
+    end = f"end it (`kill -INT {pid}`)" if pid else "end it"
+    remedy = f"wait until it is done, or {end} and then resume: `promptprop runs resume {run_id}`"
+    return RunLocked(f"{holder} is working on the run {run_id}", remedy=remedy)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, inspect
 
+from promptprop.adapters.storage.backup import backup, default_backup, dump_command
 from promptprop.adapters.storage.connection import Access, lock_schema, make_engine, shown, sqlite_file, translated
 from promptprop.adapters.storage.tables import metadata
 from promptprop.domain.errors import DatabaseOutdated, DatabaseTooNew, NotWritable, StorageError
@@ -16,8 +19,17 @@ from promptprop.domain.errors import DatabaseOutdated, DatabaseTooNew, NotWritab
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 SCRIPTS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What an upgrade did. `backup` is the copy of an SQLite database made before it; None where nothing was done."""
+
+    before: str
+    after: str
+    backup: Path | None = None
 
 
 def prepare(url: str, *, must_exist: bool = False, migrate: bool = True) -> None:
@@ -36,15 +48,16 @@ def prepare(url: str, *, must_exist: bool = False, migrate: bool = True) -> None
     _refuse_unknown(revision, url)
     if not migrate:
         message = f"the database {shown(url)} is at revision {revision}, and this version needs {HEAD}"
-        raise DatabaseOutdated(message, remedy="back it up, then run `promptprop db upgrade`")
+        raise DatabaseOutdated(message, remedy=_how_to_upgrade(url))
     upgrade(url)
 
 
-def upgrade(url: str, scripts: Path = SCRIPTS) -> str:
-    """Migrate to the newest revision of `scripts` and return it; all in one transaction, rolled back if it fails.
+def upgrade(url: str, scripts: Path = SCRIPTS) -> Upgraded:
+    """Migrate to the newest revision of `scripts`, all in one transaction, rolled back if it fails.
 
-    Foreign keys are off meanwhile, since a table that is rebuilt would take its child rows along; they are checked
-    before the commit.
+    An SQLite file is copied to `backups/` beside it first, under the lock that keeps other writers waiting. Foreign
+    keys are off meanwhile, since a table that is rebuilt would take its child rows along; they are checked before the
+    commit.
     """
     from alembic import command
 
@@ -57,13 +70,42 @@ def upgrade(url: str, scripts: Path = SCRIPTS) -> str:
         if revision is None:
             raise _absent(url)
         _refuse_unknown(revision, url, scripts)
+        if revision == known_revisions(scripts)[0]:
+            return Upgraded(revision, revision)
+        copy = None
+        if file is not None:
+            copy = backup(url, _free(default_backup(url, datetime.now(timezone.utc), f"revision-{revision}")))
         config = _config(scripts)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         broken = _broken_keys(connection)
         if broken:
             raise StorageError("the migration broke foreign keys: " + "; ".join(broken))
-        return _revision(connection, url) or HEAD
+        return Upgraded(revision, _revision(connection, url) or HEAD, copy)
+
+
+def _how_to_upgrade(url: str) -> str:
+    if sqlite_file(url) is None:
+        return f"back it up (`{dump_command(url)}`), then run `promptprop db upgrade` on it"
+    return "run `promptprop db upgrade`, with the same --db if you passed one; it makes a backup first"
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the same with a number where an upgrade in the same second has taken it."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000))
+    return path if not path.exists() else next(other for other in numbered if not other.exists())
+
+
+def stored_revision(url: str) -> str:
+    """The revision that a database is at, any version's. Raises StorageError where there is none of PromptProp's."""
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise _absent(url)
+    with _connected(url, "read") as connection:
+        revision = _revision(connection, url)
+    if revision is None:
+        raise _absent(url)
+    return revision
 
 
 def check(url: str) -> list[str]:

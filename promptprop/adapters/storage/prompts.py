@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from promptprop.adapters.storage.connection import insert
+from promptprop.adapters.storage.connection import insert, serialize
 from promptprop.adapters.storage.database import Database
 from promptprop.adapters.storage.records import candidate_of, candidate_text, storable_or_none
 from promptprop.adapters.storage.runs import utc_now
@@ -38,6 +38,7 @@ class PromptRows(Database):
         }
 
         def work(connection: Connection) -> PromptVersion:
+            serialize(connection, f"prompt {name}")  # or two processes would count the same next version
             newest = connection.execute(_versions(name).order_by(prompts.c.version.desc()).limit(1)).first()
             if newest is not None and newest.candidate_id == row["candidate_id"]:
                 version = newest.version

@@ -86,14 +86,16 @@ class RunRows(Database):
         active_seconds: float | None = None,
         summary: Mapping[str, Json] | None = None,
     ) -> None:
-        """Change the fields that are given. Raises RunNotFound."""
+        """Change the fields that are given; a run that is running again has no stop reason. Raises RunNotFound."""
         given = {
             "status": storable_or_none(status),
             "stop_reason": storable_or_none(stop_reason),
             "active_seconds": active_seconds,
             "summary": None if summary is None else json_text(dict(summary)),
         }
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if status == "running":
+            changes.setdefault("stop_reason", None)
 
         def work(connection: Connection) -> None:
             statement = update(runs).where(runs.c.id == run_id).values(updated_at=utc_now(), **changes)

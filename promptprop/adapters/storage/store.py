@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from promptprop.adapters.storage.cache import CacheRows
 from promptprop.adapters.storage.datasets import DatasetRows
 from promptprop.adapters.storage.evaluations import EvaluationRows
 from promptprop.adapters.storage.ledger_rows import LedgerRows
@@ -10,7 +11,7 @@ from promptprop.adapters.storage.prompts import PromptRows
 from promptprop.adapters.storage.runs import RunRows
 
 
-class SqlStore(RunRows, LedgerRows, EvaluationRows, DatasetRows, PromptRows):
+class SqlStore(RunRows, LedgerRows, CacheRows, EvaluationRows, DatasetRows, PromptRows):
     """Everything that outlives the process, in SQLite or PostgreSQL."""
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    true,
 )
 
 
@@ -114,6 +115,10 @@ calls = Table(
     metadata,
     _number(),
     Column("key", Text, nullable=False),
+    # '' is the edition that runs have in common; a run that must not meet the others' writes one of its own. The
+    # defaults are for processes of a version before editions, which may be writing to the same database.
+    Column("edition", Text, nullable=False, server_default=""),
+    Column("shared", Boolean, nullable=False, server_default=true()),
     Column("endpoint", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("request", Text, nullable=False),
@@ -125,7 +130,8 @@ calls = Table(
     Column("latency", Float, nullable=False),
     Column("simulated", Boolean, nullable=False),
     Column("created_at", Utc, nullable=False),
-    UniqueConstraint("key"),
+    UniqueConstraint("key", "edition"),
+    Index(None, "key", "shared", "id"),
 )
 
 run_calls = Table(

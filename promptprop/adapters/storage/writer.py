@@ -3,6 +3,9 @@
 A write counts as done only when its future resolves, which is after the commit. A write that fails leaves the others of
 its batch untouched; a batch that cannot be committed (disk full, database locked) fails as a whole, and the next one is
 tried afresh. A waiter that was cancelled changes nothing: its write still happens.
+
+A batch whose connection to a server was lost is repeated once on a new one, but only where the server says that nothing
+of it was committed: a write may add to what is stored, and must not happen twice.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RootTransaction
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from promptprop.adapters.storage.connection import translate
+from promptprop.adapters.storage.connection import is_conflict, translate
+from promptprop.adapters.storage.sessions import has_committed, has_ended, transaction_number
 from promptprop.domain.errors import NotWritable, PromptPropError, StorageError, StorageFull
 
 BATCH = 500
+CONFLICTS = 5  # deadlocks with other processes that a batch is repeated after
 
 Apply: TypeAlias = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
@@ -45,12 +50,25 @@ class Done:
     error: PromptPropError | None = None
 
 
+@dataclass(slots=True)
+class Trial:
+    """One attempt at a batch: the number of its transaction, and its results once all that is left is the commit.
+
+    `apart` means that each group has a savepoint of its own, so that a row that fails takes no other with it.
+    """
+
+    apart: bool = False
+    number: int | None = None
+    done: list[Done] | None = None
+
+
 class Writer:
     """Commits writes in the order submitted. The thread starts with the first one."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        """`connect` opens the connection, in the writer's thread."""
+    def __init__(self, connect: Callable[[], Connection], guard: Callable[[], None] = lambda: None) -> None:
+        """`connect` opens the connection, in the writer's thread; `guard` raises where nothing may be written now."""
         self._connect = connect
+        self._guard = guard
         self._connection: Connection | None = None
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -104,28 +122,87 @@ class Writer:
         return batch, True
 
     def _commit(self, batch: list[Write]) -> list[Done]:
-        transaction: RootTransaction | None = None
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            transaction = self._connection.begin()
-            done = [one for group in _groups(batch) for one in _apply(self._connection, group)]
-            transaction.commit()
-        except Exception as error:  # noqa: BLE001 - handed to every waiter of the batch
-            self._abandon(transaction)
-            return [Done(write, error=translate(error)) for write in batch]
+        """Apply and commit; repeated where nothing was committed, and the reason lay outside of the batch."""
+        conflicts, reconnected, apart = 0, False, False
+        while True:
+            trial = Trial(apart)
+            try:
+                return self._try(batch, trial)
+            except Exception as error:  # noqa: BLE001 - handed to every waiter of the batch
+                lost = self._abandon()
+                if is_conflict(error) and conflicts < CONFLICTS:
+                    conflicts += 1
+                    continue
+                if not lost and not apart and not isinstance(translate(error), StorageFull | NotWritable):
+                    apart = True  # some row is at fault: find it, and store the others
+                    continue
+                if not lost or reconnected:
+                    return _failed(batch, translate(error))
+                reconnected = True
+                try:
+                    if self._was_committed(trial, error):
+                        return trial.done or []
+                except PromptPropError as failure:
+                    return _failed(batch, failure)
+
+    def _try(self, batch: list[Write], trial: Trial) -> list[Done]:
+        """One transaction; `trial` tells how far it came where this raises."""
+        self._guard()
+        if self._connection is not None and has_ended(self._connection):
+            self._abandon()  # while idle: nothing is open on it
+        connection = self._connection = self._connection or self._connect()
+        transaction = connection.begin()
+        trial.number = transaction_number(connection)
+        apply = _apply_apart if trial.apart else _apply
+        done = [one for group in _groups(batch) for one in apply(connection, group)]
+        trial.done = done
+        transaction.commit()
         return done
 
-    def _abandon(self, transaction: RootTransaction | None) -> None:
-        """Roll back; where even that fails, the next batch begins on a new connection."""
+    def _was_committed(self, trial: Trial, error: Exception) -> bool:
+        """Whether a transaction was committed whose connection was lost. Raises where that cannot be found out."""
+        if trial.done is None:
+            return False  # the commit was never sent
         try:
-            if transaction is not None:
+            connection = self._connection = self._connect()
+            fate = None if trial.number is None else has_committed(connection, trial.number)
+            connection.rollback()
+        except Exception as failure:
+            self._abandon()
+            raise _unknown_fate(failure) from failure
+        if fate is None:
+            raise _unknown_fate(error) from error
+        return fate
+
+    def _abandon(self) -> bool:
+        """Roll back; where even that fails, the next batch begins on a new connection. True if the old one was lost."""
+        connection = self._connection
+        if connection is None:
+            return False
+        lost = connection.invalidated
+        try:
+            if not lost and (transaction := connection.get_transaction()) is not None:
                 transaction.rollback()
         except Exception:  # noqa: BLE001 - the batch's own error is what its waiters are told
-            connection, self._connection = self._connection, None
-            if connection is not None:
+            lost = True
+        if lost or has_ended(connection):
+            self._connection, lost = None, True
+            with contextlib.suppress(Exception):  # it is gone already
                 connection.invalidate()
+            with contextlib.suppress(Exception):
                 connection.close()
+        return lost
+
+
+def _failed(batch: list[Write], error: PromptPropError) -> list[Done]:
+    return [Done(write, error=error) for write in batch]
+
+
+def _unknown_fate(error: Exception) -> StorageError:
+    return StorageError(
+        f"the database server went away during a commit and cannot tell what became of it: {translate(error).message}",
+        remedy="resume once the server is back: what is found to be stored then is not done again",
+    )
 
 
 def _groups(batch: Sequence[Write]) -> list[list[Write]]:
@@ -140,20 +217,26 @@ def _groups(batch: Sequence[Write]) -> list[list[Write]]:
 
 
 def _apply(connection: Connection, group: list[Write]) -> list[Done]:
+    """Apply a group in one call."""
+    results = group[0].apply(connection, [write.row for write in group])
+    return [Done(write, result) for write, result in zip(group, results, strict=True)]
+
+
+def _apply_apart(connection: Connection, group: list[Write]) -> list[Done]:
     """Apply a group under a savepoint; if it fails, one by one, so that only the bad row fails."""
     savepoint = connection.begin_nested()
     try:
-        results = group[0].apply(connection, [write.row for write in group])
+        done = _apply(connection, group)
         savepoint.commit()
     except Exception as error:
         reason = translate(error)
-        if isinstance(reason, StorageFull | NotWritable) or connection.invalidated:
+        if isinstance(reason, StorageFull | NotWritable) or connection.invalidated or is_conflict(error):
             raise  # no row's fault: the batch fails, and SQLite may have ended the transaction already
         savepoint.rollback()
         if len(group) == 1:
             return [Done(group[0], error=reason)]
-        return [one for write in group for one in _apply(connection, [write])]
-    return [Done(write, result) for write, result in zip(group, results, strict=True)]
+        return [one for write in group for one in _apply_apart(connection, [write])]
+    return done
 
 
 def _settle(done: list[Done]) -> None:

@@ -130,12 +130,17 @@ def _tested(event: facts.WinnerTested) -> dict[str, float]:
 
 def _spend(prefix: str, history: History) -> dict[str, float]:
     total = history.spend.total
-    return {
+    unpriced = sum(spend.unpriced for spend in history.spend.roles.values())
+    values: dict[str, float] = {
         f"{prefix}/calls": total.calls,
         f"{prefix}/tokens": total.tokens,
-        f"{prefix}/usd": total.picousd / PICO,
         f"{prefix}/hits": history.spend.hits,
     }
+    if total.picousd or not unpriced:  # no money is no number where the price is unknown
+        values[f"{prefix}/usd"] = total.picousd / PICO
+    if unpriced:
+        values[f"{prefix}/unpriced_calls"] = unpriced
+    return values
 
 
 def _spread(name: str, estimate: Estimate) -> dict[str, float]:

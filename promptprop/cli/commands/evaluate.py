@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from promptprop.cli.options import ConfigPath, Database, EnvFile, ExitZero, Sets
+from promptprop.cli.options import Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, cache_mode
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
 
@@ -31,19 +31,21 @@ def evaluate(
         typer.Option("--prompt", metavar="FILE|NAME@VERSION", help="Score this one instead.", show_default=False),
     ] = None,
     exit_zero: ExitZero = False,
+    cache: Cache = None,
     sets: Sets = None,
     env_file: EnvFile = None,
     db: Database = None,
 ) -> int:
     """Score a prompt on rows, with its interval.
 
-    No search and no claim. What the ledger has answered already costs nothing.
+    No search and no claim. What the ledger has answered already costs nothing, but for --cache refresh and off.
     """
     from promptprop.bootstrap.configuration import database_url, load
     from promptprop.cli.running import answer, run_to_its_end
 
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    mode = cache_mode(cache)
     loaded = load(config, sets or [], {"database.url": db}, env_file)
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
@@ -56,7 +58,8 @@ def evaluate(
         if not shell.quiet:
             rows = [("rows", f"{split}, {repeats} answers each" if repeats > 1 else split)]
             shell.draw_note([*head_parts(loaded.config.name, [*rows, *head_of(loaded.config, "evaluate")]), ""])
-        return await create_run(store, prepared, "evaluate", {"split": split, "repeats": repeats}), None
+        options = {"split": split, "repeats": repeats, "cache": mode}
+        return await create_run(store, prepared, "evaluate", options), None
 
     url = database_url(None, loaded.config, loaded.environment)
     code = answer(shell, run_to_its_end(shell, url, loaded.environment, begin))

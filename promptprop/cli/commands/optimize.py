@@ -9,6 +9,7 @@ import typer
 
 from promptprop.cli.options import (
     Apply,
+    Cache,
     Database,
     EnvFile,
     MaxCalls,
@@ -18,6 +19,7 @@ from promptprop.cli.options import (
     Require,
     RetryErrors,
     Sets,
+    cache_mode,
 )
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.cli.running import Begin
-    from promptprop.ports import RunRow
+    from promptprop.ports import CacheMode, RunRow
 
+BEGUN = "cannot change a run that has begun"
+AFRESH = "leave it out, or start afresh"
 NO_CAP = "the budget has no cap at all"
 
 
@@ -57,6 +61,7 @@ def optimize(
     retry_errors: RetryErrors = False,
     apply: Apply = False,
     require: Require = None,
+    cache: Cache = None,
     name: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--name", metavar="NAME", help="Name of the run and its prompt.", show_default=False),
@@ -72,17 +77,20 @@ def optimize(
     """
     from promptprop.cli.resuming import Wishes, require_known, resume_stored
 
+    mode = cache_mode(cache)
     wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, require_known(require))
     if config is None:
         if resume is None:
             raise UsageError("a CONFIG is missing", remedy="name a configuration, or a run with --resume")
         given = {"--optimizer": optimizer, "--seed": seed, "--name": name, "--set": sets, "--unlimited": unlimited}
-        for option, value in given.items():
+        for option, value in {**given, "--cache": cache}.items():
             if value not in (None, [], False):
-                raise UsageError(f"{option} cannot change a run that has begun", remedy="leave it out, or start afresh")
+                raise UsageError(f"{option} {BEGUN}", remedy=AFRESH)
         return resume_stored(shell, resume, wishes, env_file, db)
+    if resume is not None and cache is not None:
+        raise UsageError(f"--cache {BEGUN}", remedy=AFRESH)
     flags = {"seed": seed, "optimizer.name": optimizer, "name": name, "database.url": db, **wishes.flags()}
-    return _with_config(shell, config, sets or [], flags, env_file, resume, wishes, unlimited=unlimited)
+    return _with_config(shell, config, sets or [], flags, env_file, resume, wishes, mode, unlimited=unlimited)
 
 
 def _with_config(
@@ -93,6 +101,7 @@ def _with_config(
     env_file: Path | None,
     resume: str | None,
     wishes: Wishes,
+    cache: CacheMode,
     *,
     unlimited: bool,
 ) -> int:
@@ -107,18 +116,18 @@ def _with_config(
     if wishes.apply:
         prompt_file(loaded.config)
     if resume is not None:
-        begin = resuming(shell, resume, wishes, loaded)
+        begin = resuming(shell, resume, wishes, loaded.environment, loaded)
     else:
         if wishes.retry_errors:
             raise UsageError("--retry-errors belongs to a run that is resumed", remedy="add --resume RUN")
         if loaded.config.budget.budget.unlimited and not unlimited and not shell.asks:
             raise UsageError(NO_CAP, remedy="set budget.calls or budget.usd, pass --max-usd 5, or say --unlimited")
-        begin = _starting(shell, loaded, unlimited=unlimited)
+        begin = _starting(shell, loaded, cache, unlimited=unlimited)
     url = database_url(None, loaded.config, loaded.environment)
     return conclude(shell, run_to_its_end(shell, url, loaded.environment, begin), wishes)
 
 
-def _starting(shell: Shell, loaded: LoadedConfig, *, unlimited: bool) -> Begin:
+def _starting(shell: Shell, loaded: LoadedConfig, cache: CacheMode, *, unlimited: bool) -> Begin:
     """What begins a new run: prepare it, show the plan, ask where nothing caps it, store it."""
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
@@ -138,7 +147,7 @@ def _starting(shell: Shell, loaded: LoadedConfig, *, unlimited: bool) -> Begin:
             question = f"{NO_CAP}: up to {total.calls:,} calls and {total.tokens:,} tokens. Go on?"
             if not shell.agree(question):
                 raise UsageError("not started", remedy="set a cap, such as --max-usd 5 or --max-calls 2000")
-        return await create_run(store, prepared, "optimize", {}), None
+        return await create_run(store, prepared, "optimize", {"cache": cache}), None
 
     return begin
 

@@ -83,7 +83,7 @@ def _status(url: str, run: RunRow) -> str:
 
 
 def _json(run: RunRow) -> Json:
-    from promptprop.domain.report import usd
+    from promptprop.domain.report import known_usd
 
     summary = run.summary
     return {
@@ -99,7 +99,8 @@ def _json(run: RunRow) -> Json:
         "rounds": summary.get("rounds", 0),
         "calls": summary.get("calls", 0),
         "tokens": summary.get("tokens", 0),
-        "usd": usd(summary.get("picousd", 0)),
+        "usd": known_usd(summary.get("picousd", 0), summary.get("unpriced", 0)),
+        "unpriced_calls": summary.get("unpriced", 0),
         "simulated": summary.get("simulated"),
         "created_at": run.created_at.isoformat(),
         "updated_at": run.updated_at.isoformat(),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from promptprop.adapters.logs import redact
 from promptprop.adapters.models import litellm_client
+from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
 from promptprop.bootstrap import models as subject
 from promptprop.bootstrap.models import (
     check_keys,
@@ -156,7 +157,8 @@ async def test_a_real_model_is_opened_with_its_references_resolved_and_its_key_r
     load_changed: Any, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], environment: dict[str, str], api_key: Any
 ) -> None:
     monkeypatch.setattr(litellm_client, "LiteLLMClient", FakeLiteLLM)
-    model = {"model": "openai/m", "price": PRICE, "params": {"extra_headers": {"X-Team": "${env:TEAM}"}}, **keys}
+    params = {"extra_headers": {"X-Team": "${env:TEAM}"}}
+    model = {"model": "openai/m", "client": "litellm", "price": PRICE, "params": params, **keys}
     config = load_changed(**{"models.task": model}).config
     client = await subject.open_client(config, config.models.task, {**environment, "TEAM": "blue"}, "models.task")
     assert isinstance(client, FakeLiteLLM)
@@ -167,6 +169,62 @@ async def test_a_real_model_is_opened_with_its_references_resolved_and_its_key_r
     }  # fmt: skip
     if api_key:
         assert api_key not in redact(f"sent {api_key}")
+
+
+# --- which client -----------------------------------------------------------------------------------------------------
+
+
+async def client_of(load_changed: Any, environment: dict[str, str] | None = None, **model: Any) -> Any:
+    config = load_changed(**{"models.task": {"model": "openai/m", **model}}).config
+    client = await subject.open_client(config, config.models.task, environment or {}, "models.task")
+    await client.close()
+    return client
+
+
+async def test_the_fast_client_is_opened_wherever_it_applies_unless_the_other_is_asked_for(load_changed: Any) -> None:
+    environment = {"BASE": "http://127.0.0.1:9/v1"}
+    fast = await client_of(load_changed, environment, api_base="${env:BASE}")
+    assert isinstance(fast, OpenAIHttpClient)
+    forced = await client_of(load_changed, environment, model="meta/m", api_base="${env:BASE}", client="http")
+    assert isinstance(forced, OpenAIHttpClient)
+    for model in ({"client": "litellm"}, {"model": "gemini/m"}, {"params": {"drop_params": False}}):
+        assert isinstance(await client_of(load_changed, **model), litellm_client.LiteLLMClient)
+
+
+async def test_an_opened_http_client_has_its_key_blacked_out(load_changed: Any) -> None:
+    await client_of(load_changed, {"OPENAI_API_KEY": "http-canary-0815"})
+    assert redact("sent http-canary-0815") == "sent [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            {"model": "anthropic/claude-sonnet-4-5"},
+            "models.task.client: no OpenAI-compatible address is known for anthropic",
+        ),
+        ({"params": {"drop_params": True}}, "models.task.client: drop_params in params is an option of LiteLLM"),
+    ],
+)
+async def test_the_http_client_is_refused_where_it_cannot_work(
+    load_changed: Any, model: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await client_of(load_changed, client="http", **model)
+    assert words in str(caught.value)
+    assert "models.task.client" in str(caught.value.problems[0].remedy)
+
+
+async def test_which_client_calls_a_model_is_no_part_of_its_requests(load_changed: Any) -> None:
+    specs = []
+    for client in (None, "http", "litellm"):
+        model = {"model": "openai/gpt-4o-mini", "client": client, "params": {"seed": 1}}
+        config = load_changed(**{"models.task": model}).config
+        endpoints, found = await open_endpoints(config, {"OPENAI_API_KEY": "k"}, "evaluate")
+        specs.append((found["task"], endpoints["task"].price))
+        await endpoints["task"].client.close()
+    assert specs[0] == specs[1] == specs[2]
+    assert specs[0][1] is not None
 
 
 # --- prices ---------------------------------------------------------------------------------------------------------
@@ -246,6 +304,6 @@ async def test_a_requests_key_names_the_model_that_answers_and_not_the_variable_
     loaded = load_changed(**{"models.task": "openai/${env:WHICH}"})
     keys = {}
     for name in ("small", "large"):
-        specs = await price_endpoints(loaded.config, {"WHICH": name}, "evaluate")
+        specs = price_endpoints(loaded.config, {"WHICH": name}, "evaluate")
         keys[name] = specs["task"].model
     assert keys == {"small": "openai/small", "large": "openai/large"}

@@ -211,7 +211,8 @@ def test_a_role_that_makes_a_call_has_spent_what_the_call_settled(
     assert after.tokens - before.tokens == amount.tokens
     assert after.picousd - before.picousd == amount.picousd
     assert after.unconfirmed - before.unconfirmed == attempts.unconfirmed
-    assert after.unpriced - before.unpriced == (reply is not None and reply.picousd is None)
+    unseen = attempts.unconfirmed if attempts.unconfirmed_picousd is None else 0
+    assert after.unpriced - before.unpriced == unseen + (reply is not None and reply.picousd is None)
     assert after.hits == before.hits
 
 
@@ -243,3 +244,16 @@ def test_a_role_that_made_no_call_has_spent_nothing() -> None:
 
 def test_money_is_counted_in_the_smallest_unit() -> None:
     assert Budget(usd=Decimal("1.5")).picousd == 3 * PICO // 2
+
+
+def test_tokens_that_fill_a_cache_have_their_own_price_and_never_exceed_the_prompt() -> None:
+    price = Price(10, 20, cached=1, cache_write=12)
+    assert price.of(Usage(100, 1, cached_tokens=40), written=30) == 30 * 10 + 40 + 30 * 12 + 20
+    assert price.of(Usage(100, 1, cached_tokens=40), written=999) == 40 + 60 * 12 + 20
+    assert Price(10, 20).of(Usage(100, 1), written=30) == Price(10, 20).of(Usage(100, 1))
+
+
+def test_a_search_is_reserved_for_but_no_part_of_what_tokens_cost() -> None:
+    price = Price(10, 20, surcharge=7)
+    assert price.of(Usage(1, 1)) == 30
+    assert price.worst(1, 1) == 37

@@ -136,6 +136,15 @@ def test_spend_sums_over_the_roles() -> None:
     assert found["roles"]["task"]["usd"] == "0.50"
 
 
+def test_money_of_which_nothing_is_known_is_not_told_as_a_number() -> None:
+    found = spend_json(History(spend=Spend({"task": RoleSpend(calls=2, unpriced=2), "critic": RoleSpend(calls=1)})))
+    assert (found["total"]["usd"], found["roles"]["task"]["usd"], found["roles"]["critic"]["usd"]) == (
+        None,
+        None,
+        "0.00",
+    )
+
+
 @pytest.mark.parametrize(
     ("picousd", "text"),
     [(0, "0.00"), (1, "0.000000000001"), (PICO, "1.00"), (PICO // 10, "0.10"), (12_345 * PICO, "12345.00"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from fake_clients import FakeClient, HeldClock, Script, reply_to
@@ -56,8 +57,7 @@ class Desk:
             Purse(budget or Budget()),
             {"task": endpoint},
             window=window,
-            drain_seconds=drain_seconds,
-            timing=self.clock.timing,
+            timing=replace(self.clock.timing, drain_seconds=drain_seconds),
         )
 
     async def answer(self, requests: list[ModelRequest]) -> list[Outcome]:
@@ -111,7 +111,8 @@ async def test_the_row_that_was_stored_first_is_the_one_given_out() -> None:
     desk.client.gate = asyncio.Event()
     async with consuming(desk, [request]) as task:
         await desk.client.has_sent(1)
-        desk.store.calls[request.key] = (1, other)
+        desk.store.calls[request.key, ""] = (1, other)
+        desk.store.shared.add(1)
         desk.client.gate.set()
         assert texts(await task) == ["first"]
 

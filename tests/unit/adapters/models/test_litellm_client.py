@@ -14,8 +14,9 @@ import pytest
 from openai_server import Answer, OpenAIServer
 
 from promptprop.adapters.logs import redact
+from promptprop.adapters.models.failures import LONGEST
 from promptprop.adapters.models.litellm_client import SETTINGS, LiteLLMClient, load
-from promptprop.adapters.models.litellm_errors import LONGEST
+from promptprop.adapters.models.prices import listed_price
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ConfigError, RequestRefused
 from promptprop.domain.models import Message, ModelRequest, Usage
@@ -30,7 +31,7 @@ async def test_the_cost_is_the_vendors_own_in_picousd(openai_server: OpenAIServe
     reply = await client.complete(ask(), 20)
     await client.close()
     price = client.price()
-    assert price == Price(150_000, 600_000)
+    assert price == Price(150_000, 600_000, cached=75_000)
     assert reply.picousd == price.of(reply.usage)
 
 
@@ -48,6 +49,23 @@ async def test_an_unknown_model_has_no_price(openai_server: OpenAIServer) -> Non
     await client.close()
     assert reply.picousd is None
     assert client.price() is None
+
+
+async def test_a_model_that_is_listed_without_a_price_is_not_free(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/container", openai_server.url, "k")
+    reply = await client.complete(ask(), 20)
+    await client.close()
+    assert (reply.picousd, client.price()) == (None, None)
+
+
+async def test_the_tier_of_service_that_was_asked_for_is_billed(openai_server: OpenAIServer) -> None:
+    client = LiteLLMClient("openai/gpt-5-mini", openai_server.url, "k", params={"service_tier": "flex"})
+    reply = await client.complete(ask(), 20)
+    await client.close()
+    price = client.price()
+    assert price is not None
+    assert price == listed_price("gpt-5-mini", {"service_tier": "flex"}) != listed_price("gpt-5-mini")
+    assert reply.picousd == price.of(reply.usage)
 
 
 async def test_the_parameters_of_the_configuration_give_way_to_those_of_a_request(openai_server: OpenAIServer) -> None:

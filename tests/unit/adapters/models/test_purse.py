@@ -267,3 +267,18 @@ def test_every_order_of_latencies_admits_and_spends_the_same(
 ) -> None:
     budget = Budget(calls=calls, tokens=tokens)
     assert asyncio.run(World(work, budget, order).run()) == one_after_another(work, budget)
+
+
+async def test_an_attempt_beyond_those_it_was_taken_for_takes_room_of_its_own() -> None:
+    purse = Purse(Budget(calls=3))
+    ticket = purse.ticket(Amount(calls=1))
+    for _ in range(3):
+        await ticket.granted()
+        ticket.settle(Amount(calls=1))
+        ticket.extend()
+    with pytest.raises(BudgetSpent):
+        await ticket.granted()
+    ticket.release()
+    assert purse.spent == Amount(calls=3)
+    purse.raise_caps({"calls": 4})
+    await purse.ticket(Amount(calls=1)).granted()

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from postgres_server import plain
 
 from promptprop.adapters.storage.locks import run_lock
 from promptprop.domain.errors import RunLocked
@@ -24,41 +28,74 @@ def start_holder(url: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_process_is_told_who_holds_the_run(database_url: str) -> None:
-    process = start_holder(database_url)
-    with pytest.raises(RunLocked, match=f"process {process.pid} "), run_lock(database_url, "run-1"):
+def test_a_second_process_is_told_who_holds_the_run_and_since_when(any_database_url: str) -> None:
+    process = start_holder(any_database_url)
+    holder = rf"process {process.pid} on {socket.gethostname()[:30]}\S* \(since 20..-..-.. ..:..:.. UTC\) .* run-1"
+    with pytest.raises(RunLocked, match=holder) as caught, run_lock(any_database_url, "run-1"):
         pass
-    with run_lock(database_url, "run-2"):
+    assert f"kill -INT {process.pid}" in caught.value.remedy
+    assert "promptprop runs resume run-1" in caught.value.remedy
+    with run_lock(any_database_url, "run-2"):
         process.communicate("\n", timeout=60)
-    with run_lock(database_url, "run-1"):
+    with run_lock(any_database_url, "run-1"):
         pass
 
 
-def test_a_killed_holder_leaves_no_lock(database_url: str) -> None:
-    process = start_holder(database_url)
+def test_a_killed_holder_leaves_no_lock(any_database_url: str) -> None:
+    process = start_holder(any_database_url)
     process.kill()
     process.communicate(timeout=60)
-    with run_lock(database_url, "run-1"):
+    if any_database_url.startswith("postgresql"):
+        await_no_lock(any_database_url)
+    with run_lock(any_database_url, "run-1"):
         pass
 
 
-def test_a_second_holder_in_one_process_is_refused(database_url: str) -> None:
+def await_no_lock(url: str) -> None:
+    """Wait until the server has noticed that its client is gone."""
+    held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = %s"
+    with psycopg.connect(plain(url)) as connection:
+        here = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        while connection.execute(held, here).fetchone():
+            connection.execute("SELECT pg_sleep(0.01)")
+
+
+def test_a_second_holder_in_one_process_is_refused(any_database_url: str) -> None:
     with (
-        run_lock(database_url, "run-1"),
+        run_lock(any_database_url, "run-1"),
         pytest.raises(RunLocked, match=str(os.getpid())),
-        run_lock(database_url, "run-1"),
+        run_lock(any_database_url, "run-1"),
     ):
         pass
-    with run_lock(database_url, "run-1"):
+    with run_lock(any_database_url, "run-1"):
         pass
 
 
-def test_a_stale_lock_file_is_harmless(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "left", ["", "999999999999", '{"pid": 1, "host": "elsewhere", "since": "2020-01-01T00:00:00"}']
+)
+def test_a_lock_file_that_was_left_over_is_harmless(database_url: str, tmp_path: Path, left: str) -> None:
     folder = tmp_path / "state" / "locks"
     folder.mkdir(parents=True)
-    (folder / "run-1.lock").write_text("999999999999")
+    (folder / "run-1.lock").write_text(left)
     with run_lock(database_url, "run-1"):
-        assert (folder / "run-1.lock").read_text() == str(os.getpid())
+        assert json.loads((folder / "run-1.lock").read_text())["pid"] == os.getpid()
+    assert (folder / "run-1.lock").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"4711", b"[]", b'{"pid": 1}', b'{"pid": "x", "host": 1, "since": 2}', b"\xff"]
+)
+def test_a_holder_that_has_not_said_its_name_is_another_process(
+    database_url: str, tmp_path: Path, content: bytes
+) -> None:
+    with run_lock(database_url, "run-1"):
+        (tmp_path / "state" / "locks" / "run-1.lock").write_bytes(content)
+        with (
+            pytest.raises(RunLocked, match="another process is working on the run run-1"),
+            run_lock(database_url, "run-1"),
+        ):
+            pass
 
 
 def test_a_run_id_never_leaves_the_folder_of_locks(database_url: str, tmp_path: Path) -> None:
@@ -67,10 +104,8 @@ def test_a_run_id_never_leaves_the_folder_of_locks(database_url: str, tmp_path: 
     assert file.name.endswith(".lock")
 
 
-@pytest.mark.skipif("PROMPTPROP_TEST_POSTGRES_URL" not in os.environ, reason="needs a PostgreSQL database")
-def test_a_server_tells_which_process_holds_the_run() -> None:
-    url = os.environ["PROMPTPROP_TEST_POSTGRES_URL"]
-    with run_lock(url, "run-1"), pytest.raises(RunLocked, match=f"pid {os.getpid()} "), run_lock(url, "run-1"):
-        pass
-    with run_lock(url, "run-1"):
+def test_a_failure_within_a_lock_comes_out_as_it_is(any_database_url: str) -> None:
+    with pytest.raises(ZeroDivisionError), run_lock(any_database_url, "run-1"):
+        raise ZeroDivisionError
+    with run_lock(any_database_url, "run-1"):
         pass
