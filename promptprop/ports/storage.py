@@ -147,12 +147,22 @@ class Store(Protocol):
         """
         ...
 
+    def find_calls(
+        self, run_id: str, keys: Sequence[str], generation: int = 0, cache: CacheMode = "read-write"
+    ) -> Mapping[str, RecordedCall]:
+        """What `find_call` says of each of these keys, without those of which it knows nothing."""
+        ...
+
     def paid(self, run_id: str) -> Amount:
         """What this run has paid in all, attempts that brought nothing included."""
         ...
 
     def paid_by_role(self, run_id: str) -> Spend:
         """The same by role, as far as it is committed; `hits` counts the other runs' replies that it consumed."""
+        ...
+
+    def failed_calls(self, run_id: str, generation: int = 0) -> int:
+        """How many calls have failed for good in this generation: they stay failed until errors are retried."""
         ...
 
     async def record_call(

@@ -34,7 +34,7 @@ from promptprop.domain.models import (
     Judgement,
     Proposal,
 )
-from promptprop.ports import FailedCall, RecordedCall, Store
+from promptprop.ports import CacheMode, FailedCall, RecordedCall, Store
 
 
 @pytest.fixture
@@ -402,3 +402,31 @@ async def test_a_failure_is_stored_without_secrets(store: Store) -> None:
     for text in (found.failure.message, found.failure.remedy, str(event)):
         assert "refused" in text
         assert "abcdefgh" not in text
+
+
+@pytest.mark.parametrize("cache", ["read-write", "off"])
+@pytest.mark.parametrize("generation", [0, 1, 2])
+async def test_many_keys_are_looked_up_at_once_as_they_are_one_by_one(
+    store: Store, generation: int, cache: CacheMode
+) -> None:
+    for run_id in ("run-1", "run-2"):
+        await store.create_run(run_row(run_id))
+    names = ("mine", "pinned", "failed", "lost", "lost and shared", "retried", "shared", "unknown")
+    asked = {name: model_request(name) for name in names}
+    failure = Failure("rate_limited", "429")
+    await store.record_call("run-1", asked["mine"], model_reply("m"), Attempts(2))
+    for name in ("pinned", "lost and shared", "shared"):
+        await store.record_call("run-2", asked[name], model_reply(name), Attempts())
+    hit = store.find_call("run-1", asked["pinned"].key)
+    assert hit is not None
+    await store.pin_call("run-1", asked["pinned"], hit)
+    for name in ("failed", "retried"):
+        await store.commit_block("run-1", [], [FailedCall(asked[name], failure, Attempts(3))], "f")
+    await store.record_call("run-1", asked["retried"], model_reply("r"), Attempts(), generation=1)
+    for name in ("lost", "lost and shared"):
+        await store.commit_block("run-1", [], [FailedCall(asked[name], failure, Attempts(1))], "", generation=-1)
+    keys = [request.key for request in asked.values()]
+    one_by_one = {key: store.find_call("run-1", key, generation, cache) for key in keys}
+    found = store.find_calls("run-1", [*keys, *keys], generation, cache)
+    assert found == {key: record for key, record in one_by_one.items() if record is not None}
+    assert store.find_calls("run-1", [], generation, cache) == {}

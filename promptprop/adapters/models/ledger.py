@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -122,11 +122,14 @@ class LedgerModels:
             self._begun = True
             self._purse.owe(self._store.paid(self._run_id))
         batch = Batch()
-        source = iter(requests)
+        source = self._looked_up(requests)
         window: deque[_Entry] = deque()
         refused: Failure | None = None
         try:
-            window.extend(self._begin(request, batch) for request in itertools.islice(source, self._window))
+            while len(window) < self._window and (found := next(source, None)) is not None:
+                window.append(self._begin(*found, batch))
+                if len(window) % TURN == 0:
+                    await asyncio.sleep(0)  # the first calls set out while later ones are still being looked up
             for turn in itertools.count(1):
                 if not window:
                     return
@@ -137,12 +140,13 @@ class LedgerModels:
                 entry = self._leave(window)
                 if entry.free and landing.reply is not None:
                     self._count_hit(entry.request)
-                window.extend(self._begin(request, batch) for request in itertools.islice(source, 1))
+                if (found := next(source, None)) is not None:
+                    window.append(self._begin(*found, batch))
                 if turn % TURN == 0:
                     await asyncio.sleep(0)
                 yield Outcome(entry.request, landing.reply, landing.failure, entry.hit)
             unanswered = [self._leave(window).request for _ in range(len(window))]
-            for request in itertools.chain(unanswered, source):
+            for request in itertools.chain(unanswered, (request for request, _ in source)):
                 yield Outcome(request, None, refused)
         finally:
             while window:
@@ -166,15 +170,27 @@ class LedgerModels:
 
     # --- a request's way --------------------------------------------------------------------------------------------
 
-    def _begin(self, request: ModelRequest, batch: Batch) -> _Entry:
-        """Look a request up, in its turn; what is not recorded takes its place in the purse's line."""
+    def _looked_up(self, requests: Iterable[ModelRequest]) -> Iterator[tuple[ModelRequest, RecordedCall | None]]:
+        """Requests with what the store knows of them, asked for many at once: that is several times faster.
+
+        Others may store a reply in the meantime; then both were asked for it, and the one stored first wins.
+        """
+        source = iter(requests)
+        while part := list(itertools.islice(source, TURN)):
+            keys = [request.key for request in part]
+            found = self._store.find_calls(self._run_id, keys, self._generation, self._cache)
+            yield from ((request, found.get(request.key)) for request in part)
+
+    def _begin(self, request: ModelRequest, record: RecordedCall | None, batch: Batch) -> _Entry:
+        """Begin a request in its turn; what is not recorded takes its place in the purse's line."""
         key = request.key
         flight = self._flights.join(key)
         if flight is not None:
             return _Entry(request, flight)
         if key in self._failed:
             return _Entry(request, landing=Landing(None, self._failed[key]))
-        record = self._store.find_call(self._run_id, key, self._generation, self._cache)
+        if key in self._counted:  # it may have been recorded since it was looked up
+            record = self._store.find_call(self._run_id, key, self._generation, self._cache)
         if record is None or (record.mine and record.reply is None and record.failure is None):
             return self._launch(request, batch, record.attempts if record else NO_ATTEMPT)
         if not record.mine:

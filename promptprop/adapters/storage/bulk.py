@@ -20,17 +20,26 @@ NOTHING = "DO NOTHING"
 
 def insert_rows(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], conflict: str = NOTHING
-) -> None:
-    """Insert rows that all have the same columns; `conflict` is what follows ON CONFLICT, in SQL."""
+) -> list[int] | None:
+    """Insert rows that all have the same columns; `conflict` is what follows ON CONFLICT, in SQL.
+
+    Returns the numbers that SQLite gave them, in order, if each row was inserted: it numbers the rows of a statement
+    one after the other. None where a row met another one, and on a server.
+    """
     if not rows:
-        return
+        return []
     names = tuple(rows[0])
     converters = _converters(table, names, connection.dialect)
     head = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - names of our own tables
+    marks = f"({_marks(connection, len(names))})"
+    numbers: list[int] = []
     for part in _parts(rows, max(1, VALUES // len(names))):
-        marks = f"({_marks(connection, len(names))})"
         sql = f"{head}{', '.join([marks] * len(part))} ON CONFLICT {conflict}"
-        execute(connection, sql, [_bound(row[name], convert) for row in part for name, convert in converters])
+        values = [row[name] if convert is None else convert(row[name]) for row in part for name, convert in converters]
+        cursor = execute(connection, sql, values)
+        if connection.dialect.name == "sqlite" and cursor.rowcount == len(part):
+            numbers.extend(range(cursor.lastrowid - len(part) + 1, cursor.lastrowid + 1))
+    return numbers if len(numbers) == len(rows) else None
 
 
 def select_in(connection: Connection, sql: str, values: Sequence[Any], *before: Any) -> list[Sequence[Any]]:
@@ -60,10 +69,6 @@ def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def _marks(connection: Connection, count: int) -> str:
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     return ", ".join([mark] * count)
-
-
-def _bound(value: Any, convert: Convert) -> Any:
-    return value if convert is None else convert(value)
 
 
 @lru_cache(maxsize=64)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
 from sqlalchemy.exc import SQLAlchemyError
 
+from promptprop.adapters.storage.bulk import select_in
 from promptprop.adapters.storage.connection import PointRead, make_engine, translate, translated
 from promptprop.adapters.storage.locks import lock_guard
 from promptprop.adapters.storage.sessions import has_ended, is_broken
@@ -53,17 +54,26 @@ class Database:
         read = self._points.get(name)
         if read is None:
             read = self._points[name] = PointRead(statement(), self._engine)
+        compiled = read
+        return self._read(lambda connection: compiled.rows(connection, values))
+
+    def many(self, sql: str, values: Sequence[Any], *before: Any) -> list[Any]:
+        """Rows of a query for many values: see `select_in`."""
+        return self._read(lambda connection: select_in(connection, sql, values, *before))
+
+    def _read(self, rows: Callable[[Connection], list[Any]]) -> list[Any]:
+        """Read below SQLAlchemy's types; once more on a new connection where a server has ended the old one."""
         with translated():
             connection = self._reader()
         try:
-            return read.rows(connection, values)
+            return rows(connection)
         except Exception as error:
             lost = is_broken(connection)
             self._drop_reader()
             if not lost:
                 raise translate(error) from error
         with translated():  # once more: a read changes nothing
-            return read.rows(self._reader(), values)
+            return rows(self._reader())
 
     def close(self) -> None:
         """Drain the writer and close. May be called twice."""

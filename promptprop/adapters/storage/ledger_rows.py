@@ -39,6 +39,12 @@ OWN = {"read-write": (COMMON, True), "refresh": (None, True), "read": (None, Fal
 REPLIES = f"SELECT key, id, {', '.join(REPLY)} FROM calls WHERE"  # noqa: S608 - names of our own columns
 NEWEST_SHARED = f"{REPLIES} id IN (SELECT max(id) FROM calls WHERE key IN ({{values}}) AND shared GROUP BY key)"  # noqa: S608
 OF_EDITION = f"{REPLIES} edition = {{before}} AND key IN ({{values}})"
+CONSUMED = (
+    "SELECT run_calls.key, generation, failure, paid, "  # noqa: S608 - names of our own columns
+    f"{', '.join(ATTEMPTS)}, calls.id, {', '.join(f'calls.{name}' for name in REPLY)} "
+    "FROM run_calls LEFT JOIN calls ON calls.id = run_calls.call_id "
+    "WHERE run_id = {before} AND run_calls.key IN ({values}) ORDER BY generation DESC"
+)
 ADD_ATTEMPTS = "(run_id, key, generation) DO UPDATE SET " + ", ".join(
     [*(f"{name} = run_calls.{name} + excluded.{name}" for name in ATTEMPTS), "paid = TRUE"]
 )
@@ -81,22 +87,25 @@ class LedgerRows(Database):
         else as a record with neither reply nor failure.
         """
         records = self.point("consumed", _consumed, {"run_id": run_id, "key": key})
-        found = next((record for record in records if 0 <= record[0] <= generation), None)
-        if found:
-            recorded, failure, paid, *rest = found
-            attempts = Attempts(*rest[: len(ATTEMPTS)])
-            call_id, *reply = rest[len(ATTEMPTS) :]
-            if call_id is not None:
-                return RecordedCall(call_id, reply_of(reply), None, attempts, bool(paid), mine=True)
-            if recorded == generation:
-                return RecordedCall(None, None, failure_of(failure), attempts, bool(paid), mine=True)
-        lost = next((record for record in records if record[0] == -1 - generation), None)
-        attempts = Attempts(*lost[3 : 3 + len(ATTEMPTS)]) if lost else NO_ATTEMPT
-        others = self.point("shared", _shared, {"key": key}) if cache in READING_MODES else None
-        if others:
-            call_id, *reply = others[0]
-            return RecordedCall(call_id, reply_of(reply), None, attempts, paid=False, mine=False)
-        return RecordedCall(None, None, None, attempts, paid=True, mine=True) if lost else None
+        answer = _answer(records, generation)
+        if cache not in READING_MODES or (answer is not None and not _open(answer)):
+            return answer
+        others = self.point("shared", _shared, {"key": key})
+        return _shared_answer(others[0], answer) if others else answer
+
+    def find_calls(
+        self, run_id: str, keys: Sequence[str], generation: int = 0, cache: CacheMode = "read-write"
+    ) -> dict[str, RecordedCall]:
+        """What `find_call` says of each of these keys, without those of which it knows nothing."""
+        records: dict[str, list[Sequence[Any]]] = {}
+        for key, *record in self.many(CONSUMED, list(dict.fromkeys(keys)), run_id):
+            records.setdefault(key, []).append(record)
+        found = {key: answer for key, known in records.items() if (answer := _answer(known, generation)) is not None}
+        if cache in READING_MODES:
+            unanswered = [key for key in dict.fromkeys(keys) if key not in found or _open(found[key])]
+            shared = self.many(NEWEST_SHARED, unanswered)
+            found |= {key: _shared_answer(reply, found.get(key)) for key, *reply in shared}
+        return found
 
     def paid(self, run_id: str) -> Amount:
         """What this run has paid in all: usage of replies, all attempts, those that brought nothing included."""
@@ -125,6 +134,14 @@ class LedgerRows(Database):
         with self.reading() as connection:
             found = connection.execute(statement).all()
         return Spend({role: RoleSpend(**dict(zip(columns, map(int, sums), strict=True))) for role, *sums in found})
+
+    def failed_calls(self, run_id: str, generation: int = 0) -> int:
+        """How many calls have failed for good in this generation: they stay failed until errors are retried."""
+        statement = select(func.count()).where(
+            run_calls.c.run_id == run_id, run_calls.c.generation == generation, run_calls.c.failure.is_not(None)
+        )
+        with self.reading() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     async def record_call(
         self,
@@ -221,8 +238,12 @@ def insert_failures(connection: Connection, run_id: str, failures: Sequence[Fail
 def _insert_calls(connection: Connection, rows: Sequence[CallRow]) -> list[RecordedCall]:
     """Store replies by the hundred. Keys are sorted, so that two processes on one server cannot deadlock."""
     ordered = sorted(rows, key=lambda row: row.place)
-    insert_rows(connection, calls, [row.call for row in ordered])
-    stored = _stored(connection, {row.place: None for row in ordered})
+    numbers = insert_rows(connection, calls, [row.call for row in ordered])
+    stored: dict[tuple[str, str], Sequence[Any]]
+    if numbers is None:
+        stored = _stored(connection, {row.place: None for row in ordered})
+    else:  # all are new, and so the newest of their keys
+        stored = {row.place: (number, *map(row.call.get, REPLY)) for row, number in zip(ordered, numbers, strict=True)}
     for distinct in _rounds([{**row.pin, "call_id": stored[row.place][0]} for row in ordered]):
         insert_rows(connection, run_calls, distinct, ADD_ATTEMPTS)
     return [_recorded(stored[row.place], row.attempts) for row in rows]
@@ -291,6 +312,34 @@ def _contained() -> ColumnElement[bool]:
         .where(ended.c.generation == -1 - run_calls.c.generation, ended.c.paid)
         .exists()
     )
+
+
+def _answer(records: Sequence[Sequence[Any]], generation: int) -> RecordedCall | None:
+    """What a run's records of one key amount to, the newest generation first: see `find_call`."""
+    found = next((record for record in records if 0 <= record[0] <= generation), None)
+    if found:
+        recorded, failure, paid, *rest = found
+        attempts = Attempts(*rest[: len(ATTEMPTS)])
+        call_id, *reply = rest[len(ATTEMPTS) :]
+        if call_id is not None:
+            return RecordedCall(call_id, reply_of(reply), None, attempts, bool(paid), mine=True)
+        if recorded == generation:
+            return RecordedCall(None, None, failure_of(failure), attempts, bool(paid), mine=True)
+    lost = next((record for record in records if record[0] == -1 - generation), None)
+    if lost is None:
+        return None
+    return RecordedCall(None, None, None, Attempts(*lost[3 : 3 + len(ATTEMPTS)]), paid=True, mine=True)
+
+
+def _open(answer: RecordedCall) -> bool:
+    """Whether there are only attempts that brought nothing, so that another run's reply may answer."""
+    return answer.reply is None and answer.failure is None
+
+
+def _shared_answer(found: Sequence[Any], lost: RecordedCall | None) -> RecordedCall:
+    call_id, *reply = found
+    attempts = lost.attempts if lost else NO_ATTEMPT
+    return RecordedCall(call_id, reply_of(reply), None, attempts, paid=False, mine=False)
 
 
 def _consumed() -> Select[Any]:

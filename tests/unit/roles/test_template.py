@@ -12,7 +12,8 @@ from jinja2.nodes import Const
 
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Message, Prompt, text_of
-from promptprop.roles.sandbox import DEEPEST, FILTERS, MOST_WORK, TURN, Meter, PromptEnvironment
+from promptprop.roles import template as subject
+from promptprop.roles.sandbox import DEEPEST, FILTERS, METER, MOST_WORK, TURN, Meter, PromptEnvironment
 from promptprop.roles.template import fill, fill_prompt, prompt_variables, variables_of
 
 VALUES: dict[str, Any] = {
@@ -321,3 +322,34 @@ def test_a_role_template_may_use_the_whole_language() -> None:
 def test_a_role_template_that_cannot_be_filled_is_a_configuration_error(text: str) -> None:
     with pytest.raises(ConfigError, match="the role's template cannot be filled"):
         fill(text, {"x": 1})
+
+
+PIECES = st.one_of(
+    st.text(alphabet="ab {}%#\n'\"é\ud83d", max_size=6),
+    st.sampled_from(["{{ a }}", "{{b}}", "{{- a -}}", "{{ a }}{{ b }}", "{# note #}", "{% if a %}x{% endif %}"]),
+)
+ANYTHING = st.one_of(
+    st.text(max_size=5), st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.text(max_size=2))
+)
+
+
+@given(st.lists(PIECES, max_size=6).map("".join), ANYTHING, ANYTHING)
+def test_the_short_way_of_plain_templates_gives_what_the_sandbox_gives(text: str, a: Any, b: Any) -> None:
+    values = {"a": a, "b": b}
+    try:
+        compiled = subject._read(text)
+    except ConfigError:
+        return
+    if compiled.plain is not None:
+        assert subject._joined(compiled.plain, values) == "".join(
+            compiled.template.generate({**values, METER: Meter()})
+        )
+
+
+def test_a_plain_template_that_lacks_a_value_or_grows_too_large_is_left_to_the_sandbox() -> None:
+    plain = subject._read("x{{ a }}y").plain
+    assert plain == (("x", False), ("a", True), ("y", False))
+    assert subject._joined(plain, {}) is None
+    assert subject._joined(plain, {"a": "z" * MOST_WORK}) is None
+    assert subject._read("{{ a | upper }}").plain is None
+    assert subject._read("{% for x in a %}{{ x }}{% endfor %}").plain is None

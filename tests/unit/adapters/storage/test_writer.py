@@ -183,7 +183,7 @@ async def test_two_processes_that_write_at_once_lose_nothing(
                 assert found is not None
                 assert found.reply is not None
                 assert (found.reply.text, found.mine, found.paid) == (text, True, True)
-        assert store.cache_stats().calls == 400
+        assert store.cache_stats().held.calls == 400
     assert check(database_url) == []
 
 
