@@ -17,25 +17,27 @@ from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 6  # shorter values would black out ordinary words
 SHORTEST_LINE = 16  # of a secret of several lines (a key file), each long line is a secret too
+SHORTEST_IN_ANSWER = 12  # an answer is data: a key such as `ollama` may be a word of it
 FILE_NAME = "promptprop.log"
 FILE_BYTES = 2_000_000
 FILES = 5  # the file being written and four older ones
+ACCOUNTS = ("OPENAI_ORGANIZATION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")  # sent in headers, by OpenAI's library too
 VENDORS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "aiohttp", "alembic", "httpx", "litellm", "mlflow", "openai")
 
 _NAMES = r"(?:proxy-)?authorization|x-goog-api-key|x-api-key|x-auth-token|api[-_]?key|client[-_]secret|password|passwd"
+_QUERY = r"[\w.-]{0,40}(?:key|token|secret|signature|password|credential)|sig|code|auth"  # parameters in a URL
+_WAY = re.compile(r"(?i)_(?:proxy|base|base_url)$")  # variables that say where requests go
 _SECRET_NAME = re.compile(rf"(?i)^(?:{_NAMES}|secret|token|access[-_]token|set-cookie|cookie)$")
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@ in a URL, whatever the password holds; `://` comes first so that long plain text is scanned once
     (re.compile(r"(?<=://)([^\s/:@?#]{0,200}:)[^\s\"'<>]{1,400}@"), rf"\1{REDACTED}@"),
-    (
-        re.compile(r"(?i)([?&](?:api[-_]?key|key|access_token|token|sig|signature|password)=)[^&\s\"'#]+"),
-        rf"\1{REDACTED}",
-    ),
+    (re.compile(r"(?i)(?<=http)(s?://)(?!\[redacted\])[^\s/:@?#\"'<>]{1,400}@"), rf"\1{REDACTED}@"),  # a token alone
+    (re.compile(rf"(?i)([?&](?:{_QUERY})=)(?!\$\{{)[^&\s\"'#]+"), rf"\1{REDACTED}"),
     # a header or a setting: `x-api-key: …`, `"api_key": "…"`, `(b'authorization', b'…')`; references are no secrets
     (
         re.compile(
@@ -64,11 +66,15 @@ class Redactor:
         """Know these secrets from the start."""
         self._forms: set[str] = set()
         self._known: re.Pattern[str] | None = None
+        self._sent: tuple[str, ...] = ()
         for secret in secrets:
             self.register(secret)
 
-    def register(self, secret: str) -> None:
-        """Know one more secret. Values under six characters are left to the patterns."""
+    def register(self, secret: str, *, sent: bool = False) -> None:
+        """Know one more secret. Values under six characters are left to the patterns.
+
+        What was `sent` to a server may come back in a model's answer: see `redact_answer`.
+        """
         secret = secret.strip()
         parts = [secret, *(line for line in secret.splitlines() if len(line) >= SHORTEST_LINE)]
         forms = {form for part in parts if len(part) >= SHORTEST_SECRET for form in _forms_of(part)}
@@ -76,6 +82,18 @@ class Redactor:
             self._forms |= forms
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._known = re.compile("|".join(map(re.escape, longest_first)))
+        if sent and len(secret) >= SHORTEST_IN_ANSWER:
+            self._sent = tuple(sorted({*self._sent, *forms}, key=lambda form: (-len(form), form)))
+
+    def redact_answer(self, text: str) -> str:
+        """What a server said, without the secrets that it was sent: by known value alone, for an answer is data.
+
+        Values under twelve characters stay, since they may be words, and so does what only looks like a secret.
+        """
+        for form in self._sent:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        return text
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced by `[redacted]`; a second time changes nothing.
@@ -116,7 +134,7 @@ def _forms_of(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")
     encoded = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     lowered = {re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in encoded}
-    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], secret.replace("/", "\\/")}
     return {secret} | encoded | lowered | escaped | _base64_forms(raw)
 
 
@@ -138,22 +156,61 @@ _REDACTOR = Redactor()
 
 
 def register_secret(secret: str) -> None:
-    """Black out this value from now on, wherever this process writes or shows something."""
-    _REDACTOR.register(secret)
+    """Black out this value, which servers are sent, in all that this process writes or shows, and in their answers."""
+    _REDACTOR.register(secret, sent=True)
+
+
+def register_url(url: str) -> None:
+    """Black out what a URL holds in secret: its password, or else its user, and parameters that are called so."""
+    for secret in secrets_of_url(url):
+        register_secret(secret)
+
+
+def secrets_of_url(url: str) -> Iterator[str]:
+    """A URL's password (its user, where that stands alone), its basic authorization, and its secret parameters.
+
+    A user alone is a secret on the web only: a database names whom it is opened for.
+
+    >>> list(secrets_of_url("https://token1@host/v1?api-version=2&code=c0de"))
+    ['token1', 'token1:', 'dG9rZW4xOg==', 'c0de']
+    """
+    try:
+        parts = urlsplit(url)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    except ValueError:
+        return
+    if password or (user and parts.scheme.startswith("http")):
+        yield from (password or user, f"{user}:{password}")
+        yield base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogatepass")).decode()
+    for name, value in parse_qsl(parts.query):
+        if re.fullmatch(_QUERY, name, re.IGNORECASE):
+            yield value
 
 
 def register_environment(environment: Mapping[str, str]) -> None:
-    """Black out the values of all variables whose names say that they hold a secret; paths to files are none."""
+    """Black out the values of all variables whose names say that they hold a secret, and passwords in addresses.
+
+    Paths to files are no secrets. Whose account is billed is sent in headers, and so is one.
+    """
     from promptprop.domain.settings import names_secret
 
     for name, value in environment.items():
-        if names_secret(name) and not value.startswith(("/", "~", ".")):
-            register_secret(value)
+        if (names_secret(name) or name in ACCOUNTS) and not value.startswith(("/", "~", ".")):
+            _REDACTOR.register(value, sent=name in ACCOUNTS)
+        way = _WAY.search(name) is not None
+        if "://" in value or way:
+            for secret in secrets_of_url(value if "://" in value else f"http://{value}"):
+                _REDACTOR.register(secret, sent=way)
 
 
 def redact(text: str) -> str:
     """`text` without the secrets that this process knows or recognises."""
     return _REDACTOR.redact(text)
+
+
+def redact_answer(text: str) -> str:
+    """What a server said, without the secrets that servers were sent by this process."""
+    return _REDACTOR.redact_answer(text)
 
 
 def redact_value(value: Any) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.bootstrap.configuration import SystemClock
+from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
-from promptprop.bootstrap.models import open_endpoints, price_endpoints, require_priced
+from promptprop.bootstrap.models import is_simulated, open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, RunRow
@@ -28,14 +29,17 @@ PLAN_SAMPLE = 50
 
 def build_engine(store: SqlStore, url: str, environment: Mapping[str, str]) -> Engine:
     """The engine over this store."""
+    from promptprop.adapters.logs import register_environment
     from promptprop.adapters.storage.locks import run_lock
     from promptprop.services.engine import Engine
+
+    register_environment(environment)
 
     def lock(run_id: str) -> AbstractContextManager[None]:
         return run_lock(url, run_id)
 
     async def assemble_run(run: RunRow) -> Assembly:
-        return await assemble(store, run, environment)
+        return await assemble(store, run, with_written_secrets(run.snapshot, environment))
 
     return Engine(store, SystemClock(), assemble_run, lock)
 
@@ -85,9 +89,9 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         rows={name: len(getattr(brief, name)) for name in ("train", "select", "confirm", "test")},
         models={alias: spec.model for alias, spec in specs.items()},
         budget=budget.as_json(),
-        simulated=any(model.simulated for alias, model in config.endpoints.items() if alias in specs),
+        simulated=any(is_simulated(config.endpoints[alias], environment) for alias in specs),
     )
-    return Assembly(optimizer, brief, equipment, started)
+    return Assembly(optimizer, brief, equipment, started, partial(require_priced, config, specs))
 
 
 def cache_of(run: RunRow) -> CacheMode:

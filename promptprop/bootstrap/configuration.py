@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from promptprop.domain.errors import PromptPropError
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -45,13 +46,35 @@ def option_models() -> dict[str, dict[str, type[BaseModel]]]:
 def load(
     path: Path | str, sets: Sequence[str] = (), flags: Mapping[str, Json] | None = None, env_file: Path | None = None
 ) -> LoadedConfig:
-    """Read and validate a configuration. Raises ConfigError with every problem."""
+    """Read and validate a configuration, what it writes out in secret kept apart. Raises ConfigError."""
     from promptprop.adapters.files.config import load_config
+    from promptprop.adapters.files.written_secrets import kept_apart
     from promptprop.adapters.logs import register_environment
 
-    loaded = load_config(path, sets, flags, option_models=option_models(), env_file=env_file)
+    loaded = kept_apart(load_config(path, sets, flags, option_models=option_models(), env_file=env_file))
     register_environment(loaded.environment)
     return loaded
+
+
+def with_written_secrets(snapshot: Mapping[str, Json], environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with the secrets that a run's configuration file writes out, read from it again.
+
+    No database holds them. Where the file is gone, or says them no longer, the environment stays as it is, and the
+    variables that are missing are asked for by name.
+    """
+    from promptprop.adapters.files.environment import PREFIX
+    from promptprop.domain.models import canonical
+    from promptprop.domain.settings import REFERENCE
+
+    names = {match[1] for match in REFERENCE.finditer(canonical(snapshot["config"])) if match[1].startswith(PREFIX)}
+    missing = names - environment.keys()
+    if not missing:
+        return environment
+    try:
+        written = load(Path(snapshot["folder"]) / Path(snapshot["path"]).name).environment
+    except PromptPropError:  # the file has gone or changed since: what is missing is asked for by whoever needs it
+        return environment
+    return {**{name: written[name] for name in missing if name in written}, **environment}
 
 
 def schema() -> dict[str, Json]:

@@ -53,13 +53,15 @@ def check_config(patient: Patient) -> Iterator[Check]:
         patient.inspect(loaded)
     yield Check("config", "ok", f"{loaded.path} is valid")
     from promptprop.adapters.files.environment import resolve_model
-    from promptprop.adapters.models.keys import missing_key
+    from promptprop.bootstrap.models import address_problems, is_simulated, lacking_key
 
     for alias, model in loaded.config.endpoints.items():
-        if model.simulated:
+        if is_simulated(model, loaded.environment):
             continue
         resolved = resolve_model(model, loaded.environment, f"models.{alias}")
-        variable = None if resolved.api_key else missing_key(resolved.model, resolved.api_base, loaded.environment)
+        for problem in address_problems(resolved, loaded.environment, f"models.{alias}"):
+            yield Check("config", "fail", problem.message, problem.remedy)
+        variable = lacking_key(resolved, loaded.environment)
         if variable:
             message = f"models.{alias}: {resolved.model} needs a key, and {variable} is not set"
             yield Check("config", "fail", message, f"export {variable}=…, put it into .env, or set api_key")
@@ -72,13 +74,15 @@ def check_network(patient: Patient) -> Iterator[Check]:
     """
     if patient.offline:
         return
+    from promptprop.bootstrap.models import is_simulated
     from promptprop.bootstrap.models_reach import find_reach
 
     config = patient.loaded.config if patient.loaded else None
     reach = asyncio.run(find_reach(patient.environment, config, refresh=True))
     used = None
     if config is not None:
-        used = {provider_of(model.model) or "" for model in config.endpoints.values() if not model.simulated}
+        real = [model for model in config.endpoints.values() if not is_simulated(model, patient.environment)]
+        used = {provider_of(model.model) or "" for model in real}
     for listing in reach.listings:
         yield _answered(listing, needed=used is None or listing.source.provider in used)
     skews = [listing.skew for listing in reach.listings if listing.skew is not None]
@@ -105,11 +109,12 @@ def check_pings(patient: Patient) -> Iterator[Check]:
     """With --ping: does every model of the configuration answer a call? This costs money."""
     if not patient.ping or patient.loaded is None or patient.offline:
         return
+    from promptprop.bootstrap.models import is_simulated
     from promptprop.bootstrap.models_ping import distinct_models, ping
 
     config, env = patient.loaded.config, patient.loaded.environment
     for aliases, model in distinct_models(config):
-        if model.simulated:
+        if is_simulated(model, env):
             continue
         found = asyncio.run(ping(config, aliases, model, env, None))
         named = f"{found.model} ({', '.join(aliases)})"

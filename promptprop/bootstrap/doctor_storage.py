@@ -50,7 +50,7 @@ def check_database(patient: Patient) -> Iterator[Check]:
     if file is None and patient.offline:
         yield Check("database", "ok", f"{named}, not asked (--offline)")
         return
-    if file is not None and not file.exists():
+    if file is not None and (not file.exists() or not file.stat().st_size):
         yield Check("database", "ok", f"none yet: the first run makes {file}")
         return
     problems = check(url)

@@ -91,6 +91,19 @@ def _named(model: ModelConfig, environment: Mapping[str, str], alias: str) -> Mo
     return model.model_copy(update={"model": resolve(model.model, environment, f"models.{alias}.model")})
 
 
+def is_simulated(model: ModelConfig, environment: Mapping[str, str]) -> bool:
+    """True for a simulated model, whose name may lie in the environment; False where it cannot be resolved."""
+    try:
+        return _named(model, environment, "model").simulated
+    except ConfigError:
+        return False
+
+
+def all_simulated(config: RunConfig, environment: Mapping[str, str]) -> bool:
+    """True where all models are simulated: nothing can be spent, and no number is about a real model."""
+    return all(is_simulated(model, environment) for model in config.endpoints.values())
+
+
 def _spec(config: RunConfig, alias: str, model: ModelConfig, price: Price | None) -> EndpointSpec:
     most = _longest_answer(alias, model)
     return EndpointSpec(model.model, parameters_of(config, model, most), most, price)
@@ -117,10 +130,15 @@ async def open_client(config: RunConfig, model: ModelConfig, environment: Mappin
     Which client calls a model is no part of a request's key: both send the same. Raises ConfigError.
     """
     from promptprop.adapters.files.environment import resolve_model
+    from promptprop.adapters.logs import register_secret
+    from promptprop.adapters.models.keys import TOKENS, find_key, secrets_below
 
-    if model.simulated:
-        return _simulated(config, model)
+    if is_simulated(model, environment):
+        return _simulated(config, _named(model, environment, key.removeprefix("models.")))
     resolved = resolve_model(model, environment, key)
+    check_address(resolved, environment, key)
+    for secret in secrets_below(resolved.params, model.params):
+        register_secret(secret)
     params, price = resolved.params, _configured_price(model)
     if choose_client(resolved, environment, key) == "http":
         from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
@@ -128,14 +146,12 @@ async def open_client(config: RunConfig, model: ModelConfig, environment: Mappin
         http = OpenAIHttpClient(resolved.model, resolved.api_base, resolved.api_key, params, price, environment)
         await http.warm()
         return http
-    from promptprop.adapters.logs import register_secret
-    from promptprop.adapters.models.keys import find_key
     from promptprop.adapters.models.litellm_client import LiteLLMClient
 
     # the process's environment over `.env`: LiteLLM itself would only see the former
     api_key = resolved.api_key or find_key(resolved.model, resolved.api_base, environment)
-    if api_key:
-        register_secret(api_key)
+    for sent in (api_key, *map(environment.get, TOKENS)):
+        register_secret(sent or "")
     client = LiteLLMClient(resolved.model, api_base=resolved.api_base, api_key=api_key, params=params, price=price)
     await client.warm()
     return client
@@ -172,21 +188,64 @@ def _simulated(config: RunConfig, model: ModelConfig) -> OfflineClient:
 
 
 def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str) -> None:
-    """Every model that will be called has its key. Raises ConfigError naming the variables."""
+    """Every model that will be called has its key, and an address. Raises ConfigError naming the variables."""
     problems = []
     for alias, model in needed_endpoints(config, activity).items():
-        if model.simulated:
+        if is_simulated(model, environment):
             continue
         from promptprop.adapters.files.environment import resolve_model
-        from promptprop.adapters.models.keys import missing_key
 
         resolved = resolve_model(model, environment, f"models.{alias}")
-        variable = None if resolved.api_key else missing_key(resolved.model, resolved.api_base, environment)
+        problems += address_problems(resolved, environment, f"models.{alias}")
+        variable = lacking_key(resolved, environment)
         if variable:
             message = f"models.{alias}: {resolved.model} needs a key, and {variable} is not set"
             problems.append(Problem(message, remedy=f"export {variable}=…, put it into .env, or set api_key"))
     if problems:
         raise ConfigError(problems)
+
+
+def check_address(model: ModelConfig, environment: Mapping[str, str], key: str) -> None:
+    """A model whose references are resolved is at an address that can be one. Raises ConfigError."""
+    if problems := address_problems(model, environment, key):
+        raise ConfigError(problems)
+
+
+def address_problems(model: ModelConfig, environment: Mapping[str, str], key: str) -> list[Problem]:
+    """What is wrong with a model's address, its own or that of a variable such as OPENAI_BASE_URL; `key` is its path.
+
+    The address itself is not shown: a key may stand in its place by mistake.
+    """
+    from promptprop.adapters.models.keys import provider_of
+    from promptprop.adapters.models.openai_http.addresses import PROVIDERS, Provider
+    from promptprop.domain.settings import WHOLE_ADDRESS, flaw_of
+
+    variables = PROVIDERS.get(provider_of(model.model) or "", Provider()).bases
+    variable = next((name for name in variables if environment.get(name)), None)
+    if model.api_base is not None:
+        flaw, where = flaw_of(model.api_base), f"{key}.api_base: the address"
+    elif variable is not None:
+        flaw, where = flaw_of(environment[variable]), f"{key}: the address in {variable}"
+    else:
+        return []
+    return [Problem(f"{where} {flaw}", remedy=WHOLE_ADDRESS)] if flaw else []
+
+
+def lacking_key(model: ModelConfig, environment: Mapping[str, str]) -> str | None:
+    """The variable with the key that this model needs and has not, or None; its references are resolved.
+
+    Its server may be on this machine because a variable such as OPENAI_BASE_URL says so: there the http client needs no
+    key. LiteLLM would insist on one.
+    """
+    from promptprop.adapters.models.keys import missing_key
+    from promptprop.adapters.models.openai_http.addresses import applies, find_route
+
+    variable = None if model.api_key else missing_key(model.model, model.api_base, environment)
+    fast = model.client == "http" or applies(model.model, model.api_base, model.params, environment)
+    if variable is None or model.client == "litellm" or not fast:
+        return variable
+    route = find_route(model.model, model.api_base, model.api_key, environment)
+    return None if route is not None and route.key else variable
 
 
 def require_priced(

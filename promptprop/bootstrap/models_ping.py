@@ -118,11 +118,11 @@ async def ping(
     What goes wrong is the ping's `error`.
     """
     from promptprop.adapters.files.environment import resolve_model
-    from promptprop.bootstrap.models import choose_client, open_client
+    from promptprop.bootstrap.models import choose_client, is_simulated, open_client
 
     key = f"models.{aliases[0]}"
     begun = Ping(model.model, aliases)
-    if model.simulated:
+    if is_simulated(model, env):
         return replace(begun, client="offline", simulated=True)
     try:
         resolved = resolve_model(model, env, key)
@@ -142,9 +142,9 @@ async def ping(
 
 
 def _require_key(model: ModelConfig, env: Mapping[str, str], key: str) -> None:
-    from promptprop.adapters.models.keys import missing_key
+    from promptprop.bootstrap.models import lacking_key
 
-    variable = None if model.api_key else missing_key(model.model, model.api_base, env)
+    variable = lacking_key(model, env)
     if variable:
         raise ConfigError(
             f"{key}: {model.model} needs a key, and {variable} is not set",
@@ -177,16 +177,16 @@ async def _asked(client: ModelClient, begun: Ping, model: ModelConfig, seconds: 
     try:
         reply = await client.complete(_request(begun, GREETING, parameters), seconds)
     except ModelError as error:
-        return replace(_counted(begun, None), error=error)
+        return replace(_failed(begun, error), error=error)
     found = replace(_counted(begun, reply), seconds=reply.latency, answered_as=reply.model)
     for name, (question, form) in FORMATS.items():
         try:
             reply = await client.complete(_request(begun, question, {**parameters, "response_format": form}), seconds)
         except (RequestRefused, UnreadableAnswer) as refused:
-            found = replace(_counted(found, None), structured="none", structured_error=refused)
+            found = replace(_failed(found, refused), structured="none", structured_error=refused)
             continue
         except ModelError as error:
-            return replace(_counted(found, None), structured="unknown", structured_error=error)
+            return replace(_failed(found, error), structured="unknown", structured_error=error)
         found = _counted(found, reply)
         if _fits(reply.text):
             return replace(found, structured=name, structured_error=None)
@@ -198,13 +198,16 @@ def _request(begun: Ping, question: str, parameters: Mapping[str, Json]) -> Mode
     return ModelRequest("ping", begun.model, (Message("user", question),), parameters)
 
 
-def _counted(found: Ping, reply: Reply | None) -> Ping:
-    """With one call more. What a failed call costs is not known, but for refusals, which cost nothing."""
-    if reply is None:
-        return replace(found, calls=found.calls + 1)
+def _counted(found: Ping, reply: Reply) -> Ping:
+    """With one answered call more."""
     known = found.picousd is not None and reply.picousd is not None
     money = (found.picousd or 0) + (reply.picousd or 0) if known else None
     return replace(found, calls=found.calls + 1, usage=found.usage + reply.usage, picousd=money)
+
+
+def _failed(found: Ping, error: ModelError) -> Ping:
+    """With one failed call more: a refusal costs nothing; what the provider may have worked on, nobody knows."""
+    return replace(found, calls=found.calls + 1, picousd=None if error.unconfirmed else found.picousd)
 
 
 def _fits(text: str) -> bool:

@@ -88,11 +88,12 @@ def _config_sources(config: RunConfig, env: Mapping[str, str]) -> tuple[list[Sou
     """The servers of a configuration's models, and those that cannot be asked since a reference does not resolve."""
     from promptprop.adapters.files.environment import resolve_model
     from promptprop.adapters.models.listing import Listing
+    from promptprop.bootstrap.models import is_simulated
 
     found: list[Source | Unlisted] = []
     broken: list[Listing] = []
     for alias, model in config.endpoints.items():
-        if model.simulated:
+        if is_simulated(model, env):
             continue
         try:
             resolved = resolve_model(model, env, f"models.{alias}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from promptprop import __version__
 from promptprop.bootstrap.configuration import SystemClock
 from promptprop.bootstrap.metrics import build_run_scorer
-from promptprop.bootstrap.models import world_digest
+from promptprop.bootstrap.models import is_simulated, world_digest
 from promptprop.domain.errors import ConfigError, Problem, SnapshotMismatch
 from promptprop.domain.models import Candidate, Example, Json, Program
 from promptprop.ports import RunRow
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.config import RunConfig
 
-# what may differ between a run and its resumption: where it is stored, how fast it may go, and what a person raises
+# what may differ between a run and its resumption: where it is stored, where and how its models are reached, and how
+# fast it may go; none of it is part of a request's key. A resumption takes these over, but for the budget: caps that a
+# person gives are interventions. `retries` may differ, since a call that is over replays with the attempts it took, and
+# whether another one is admitted depends on what those before it cost and on one attempt of its own (see the purse). No
+# price, for at another one a cap on money would admit other calls than it did, and the replay would decide otherwise
 FREE_KEYS = ("budget", "tracking", "database", "output", "serve")
-FREE_MODEL_KEYS = ("api_key", "timeout", "rpm", "tpm", "concurrency", "retries", "patience", "client")
+FREE_MODEL_KEYS = ("api_base", "api_key", "timeout", "rpm", "tpm", "concurrency", "retries", "patience", "client")
+Loc = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,11 @@ async def prepare(
         "roles": _templates(config),
         "scorer": build_run_scorer(config, loaded.path.parent).fingerprint,
         "folder": str(loaded.path.resolve().parent),
-        "worlds": {alias: world_digest(config, model) for alias, model in config.endpoints.items() if model.simulated},
+        "worlds": {
+            alias: world_digest(config, model)
+            for alias, model in config.endpoints.items()
+            if is_simulated(model, loaded.environment)
+        },
     }
     return Prepared(config, loaded.environment, dataset_id, snapshot)
 
@@ -156,14 +165,35 @@ def _compared(snapshot: Mapping[str, Json]) -> dict[str, Json]:
     from promptprop.adapters.files.origins import dotted, settings
 
     config = {key: value for key, value in snapshot["config"].items() if key not in FREE_KEYS}
-    flat = {dotted(loc): value for loc, value in settings(config)}
-    kept = {
-        key: value
-        for key, value in flat.items()
-        if not (key.startswith(("models.", "steps.")) and key.rpartition(".")[2] in FREE_MODEL_KEYS)
-    }
+    kept = {dotted(loc): value for loc, value in settings(config) if not _free(loc)}
     others = ("engine", "program", "seeds", "roles", "scorer", "worlds")
     return {**kept, **{name: snapshot.get(name) for name in others}}
+
+
+def refreshed(run: RunRow, prepared: Prepared) -> dict[str, Json]:
+    """The run's snapshot with what may differ taken from the configuration that it is resumed with."""
+    return {**run.snapshot, "config": _taken_over(run.snapshot["config"], prepared.snapshot["config"])}
+
+
+def _taken_over(before: Json, after: Json, loc: Loc = ()) -> Json:
+    if isinstance(before, dict) and isinstance(after, dict):
+        places = {name: (*loc, name) for name in {**before, **after}}
+        fresh = {name for name in after if _free(places[name]) and places[name] != ("budget",)}
+        old = {name: _taken_over(value, after.get(name), places[name]) for name, value in before.items()}
+        return {**old, **{name: after[name] for name in places if name in fresh}}
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = zip(before, after, strict=True)
+        return [_taken_over(one, other, (*loc, index)) for index, (one, other) in enumerate(pairs)]
+    return before
+
+
+def _free(loc: Loc) -> bool:
+    """Whether a setting may differ on resume; what a provider is passed under such a name, in `params`, may not."""
+    if len(loc) == 1:
+        return loc[0] in FREE_KEYS
+    of_model = loc[0] == "models" and len(loc) == (4 if loc[1] == "jury" else 3)
+    of_step = loc[0] == "steps" and len(loc) == 4 and loc[2] == "model"
+    return (of_model or of_step) and loc[-1] in FREE_MODEL_KEYS
 
 
 def _templates(config: RunConfig) -> dict[str, str]:

@@ -26,10 +26,11 @@ class Terminated(Interrupted):
 
 @dataclass(slots=True)
 class Interrupts:
-    """Which signals have come, and who is told of the first."""
+    """Which signals have come, who is told of the first, and the command that goes on after a second one."""
 
     tell: Callable[[str], None]
     caught: list[int] = field(default_factory=list)
+    way_on: str = ""
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end. Raises Interrupted or Terminated where a signal came and `work` did not handle it."""
@@ -57,17 +58,18 @@ class Interrupts:
 
     def _receive(self, number: int, task: asyncio.Future[Any]) -> None:
         if self.caught:
-            stop_now(number)
+            stop_now(number, self.way_on)
         self.caught.append(number)
         self.tell(SAID)
         task.cancel()
 
 
-def stop_now(number: int) -> None:
-    """End the process without another word; what was committed is safe."""
+def stop_now(number: int, way_on: str = "") -> None:
+    """End the process without another word but how to go on; what was committed is safe."""
+    said = f"stopped; go on with: {way_on}" if way_on else "stopped"
     terminal = sys.__stderr__ or sys.stderr  # a live display stands between, and it will draw no more
     with contextlib.suppress(OSError, ValueError):
-        terminal.write("\n\x1b[?25hstopped\n" if terminal.isatty() else "stopped\n")
+        terminal.write(f"\n\x1b[?25h{said}\n" if terminal.isatty() else f"{said}\n")
         terminal.flush()
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,23 @@ def plan_apart(loaded: LoadedConfig) -> Plan:
             return asyncio.run(work())
 
 
-def head_of(config: RunConfig, activity: str, plan: Plan | None = None) -> list[tuple[str, str]]:
-    """What stands above a run: rows, models, caps, and what is held back for FINISH in the worst case."""
+def head_of(
+    config: RunConfig, activity: str, environment: Mapping[str, str], plan: Plan | None = None
+) -> list[tuple[str, str]]:
+    """What stands above a run: rows, models, caps, and what is held back for FINISH in the worst case.
+
+    Models are named as they are called, with what the environment says of them. Raises ConfigError where it says
+    nothing.
+    """
+    from promptprop.adapters.files.environment import resolve
     from promptprop.adapters.files.report_words import caps_text, counted, money
     from promptprop.bootstrap.models import needed_endpoints
     from promptprop.cli.summary import models_text, rows_text
 
-    models = {alias: model.model for alias, model in needed_endpoints(config, activity).items()}
+    models = {
+        alias: resolve(model.model, environment, f"models.{alias}.model")
+        for alias, model in needed_endpoints(config, activity).items()
+    }
     facts = [("models", models_text(models)), ("caps", caps_text(config.budget.budget.as_json()))]
     if plan is None:
         return facts
@@ -52,11 +63,12 @@ def head_of(config: RunConfig, activity: str, plan: Plan | None = None) -> list[
     return [("rows", rows_text(plan.rows)), *facts, ("finish", held)]
 
 
-def plan_parts(config: RunConfig, plan: Plan) -> list[RenderableType]:
+def plan_parts(config: RunConfig, environment: Mapping[str, str], plan: Plan) -> list[RenderableType]:
     """The plan as a table, with what it means in words."""
     from rich.text import Text
 
     from promptprop.adapters.files.report_words import counted, points
+    from promptprop.bootstrap.models import all_simulated
     from promptprop.cli.drawing import facts_table, table_of
     from promptprop.cli.summary import head_parts
     from promptprop.domain.report import SIMULATED_NOTE
@@ -75,10 +87,10 @@ def plan_parts(config: RunConfig, plan: Plan) -> list[RenderableType]:
         facts.append(("detectable", f"{said}: the smallest gain that is proven 4 times in 5"))
     if not plan.priced:
         facts.append(("money", "the price of a model is not known; cap calls or tokens, or set its price"))
-    if config.simulated:
+    if all_simulated(config, environment):
         facts.append(("note", Text(SIMULATED_NOTE, style="yellow")))
     return [
-        *head_parts(config.name, head_of(config, "optimize", plan)[:3]),
+        *head_parts(config.name, head_of(config, "optimize", environment, plan)[:3]),
         "",
         table_of(["", "", "low", "likely", "max"], rows, right=(2, 3, 4)),
         "",

@@ -238,8 +238,11 @@ class Lines:
 
 
 def paused(event: facts.EndpointPaused, left: float) -> str:
-    """What is to be said of an endpoint that answers nothing, `left` seconds before its patience ends."""
+    """What is to be said of an endpoint that answers nothing, `left` seconds before its patience or its pause ends."""
     reason = " ".join(event.message.split())
+    if event.retry_after:
+        asks = f"asks to be left alone for {event.retry_after:.0f} s"
+        return f"paused: {event.endpoint} ({event.model}) {asks}: {reason}; asked again in {max(0.0, left):.0f} s"
     return (
         f"paused: {event.endpoint} ({event.model}) answers nothing: {reason}; trying again, "
         f"gives up in {max(0.0, left):.0f} s"

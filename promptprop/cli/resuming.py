@@ -123,22 +123,34 @@ def resuming(
     environment: Mapping[str, str],
     loaded: LoadedConfig | None = None,
 ) -> Begin:
-    """What takes up a run: find it, hold it against the configuration on disk where one is given, and say so."""
+    """What takes up a run: find it, hold it against the configuration on disk where one is given, and say so.
+
+    The run takes over what may differ there, for this time and later ones: see `preparation.refreshed`.
+    What it gives raises RunLocked where another process works on the run.
+    """
 
     async def begin(store: SqlStore) -> tuple[RunRow, Interventions]:
+        from promptprop.adapters.storage.locks import run_lock
         from promptprop.services.engine import Interventions
 
         run = existing_run(store, reference)
+        snapshot = run.snapshot
         if loaded is not None:
-            from promptprop.bootstrap.preparation import check_same, prepare
+            from promptprop.bootstrap.preparation import check_same, prepare, refreshed
 
-            check_same(run, await prepare(store, loaded))
+            prepared = await prepare(store, loaded)
+            check_same(run, prepared)
+            snapshot = refreshed(run, prepared)
         history = fold(store.events(run.id))
         caps = raised_caps(wishes, history.budget)
         if "usd" in caps:
             _require_priced(run, environment, caps)
         if not history.finished:
-            _tell(shell, run, history, caps)
+            with run_lock(store.url, run.id):  # refused here, or it would be said first that the run goes on
+                if snapshot != run.snapshot:
+                    await store.update_run(run.id, snapshot=snapshot)
+                    run = store.run(run.id)
+            _tell(shell, run, history, store.paid(run.id).calls, caps)
         return run, Interventions(caps, wishes.retry_errors)
 
     return begin
@@ -162,9 +174,8 @@ def raised_caps(wishes: Wishes, now: Mapping[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in wishes.caps().items() if differs(name, value)}
 
 
-def _tell(shell: Shell, run: RunRow, history: History, caps: Mapping[str, Json]) -> None:
-    total = history.spend.total
-    done = f"{counted(history.decisions, 'decision')} and {counted(total.calls, 'call')} on record"
+def _tell(shell: Shell, run: RunRow, history: History, calls: int, caps: Mapping[str, Json]) -> None:
+    done = f"{counted(history.decisions, 'decision')} and {counted(calls, 'call')} on record"
     raised = f", with {caps_text({**history.budget, **caps})} now" if caps else ""
     shell.note(f"run {run.id[:8]} ({run.name}) goes on: {done}{raised}")
 

@@ -18,7 +18,7 @@ from promptprop.cli.failures import show_error
 from promptprop.cli.interrupts import Interrupts
 from promptprop.cli.progress import Progress, progress_for
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import Interrupted, PromptPropError, RunLocked, RunNotFound, StorageError
+from promptprop.domain.errors import Interrupted, ModelError, PromptPropError, RunLocked, RunNotFound, StorageError
 from promptprop.domain.models import Json
 from promptprop.domain.report import Report, report_json
 from promptprop.ports import EventSink, RunRow
@@ -55,7 +55,7 @@ def run_to_its_end(shell: Shell, url: str, env: Mapping[str, str], begin: Begin)
         configure(project_folder() / "logs", shell.verbosity)  # after the database: its complaint is the clearer one
         try:
             with redirect_stdout(sys.stderr):  # metrics are people's own code, and stdout is for the answer
-                outcome = interrupts.run(_conduct(store, url, env, progress, begin))
+                outcome = interrupts.run(_conduct(store, url, env, progress, begin, interrupts))
         finally:
             progress.end()
     error = outcome.error
@@ -73,8 +73,13 @@ def _vanished(url: str) -> list[str]:
     return [f"the database {file} was removed while the run went on: but for the files above, the run is lost"]
 
 
-async def _conduct(store: SqlStore, url: str, env: Mapping[str, str], progress: Progress, begin: Begin) -> Outcome:
+async def _conduct(
+    store: SqlStore, url: str, env: Mapping[str, str], progress: Progress, begin: Begin, interrupts: Interrupts
+) -> Outcome:
+    from promptprop.cli.summary import database_option
+
     run, interventions = await _begun(store, begin)
+    interrupts.way_on = f"promptprop runs resume {run.id[:8]}{database_option(unusual(url, env))}"
     engine = build_engine(store, url, env)
     with bind(run_id=run.id):
         if store.run(run.id).status == "finished" and not (interventions and interventions.events()):
@@ -154,15 +159,36 @@ def answer(shell: Shell, outcome: Outcome, notes: Sequence[str] = (), extra: Map
     if report is None:
         return show_error(error, as_json=shell.json) if error else 0
     if error is not None:
+        error.remedy = way_on(error, report, outcome.db)
         if shell.json:
             return show_error(error, as_json=True, run=report_json(report, outcome.paths))
-        shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db))
+        shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db, error_follows=True))
         return show_error(error, as_json=False)
     document = {**report_json(report, outcome.paths), "notes": said, **(extra or {})}
     shell.show(
         document, lambda: summary_parts(report, outcome.paths, said, db=outcome.db), lambda: render_markdown(report)
     )
     return 0
+
+
+def way_on(error: PromptPropError, report: Report, db: str) -> str:
+    """The remedy of an error that ended a run, with the command that goes on as it has to be typed here.
+
+    What is wrong with a model is often mended in the configuration: then the run has to be taken up with it.
+    """
+    from promptprop.cli.summary import database_option, resume_command
+
+    option, remedy = database_option(db), error.remedy
+    bare = f"promptprop runs resume {report.run_id[:8]}"
+    if bare in remedy:
+        remedy = remedy.replace(bare, bare + option)
+    elif isinstance(error, ModelError | StorageError):
+        remedy = f"{remedy}; then `{resume_command(report, option)}` goes on" if remedy else bare + option
+    if not isinstance(error, ModelError):
+        return remedy
+    if report.history.activity == "evaluate":
+        return f"{remedy}. With a changed configuration: `promptprop eval CONFIG`, where answers on record are free"
+    return f"{remedy}. With a changed configuration: `promptprop optimize CONFIG --resume {report.run_id[:8]}{option}`"
 
 
 def unusual(url: str, env: Mapping[str, str]) -> str:

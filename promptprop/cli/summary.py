@@ -35,21 +35,32 @@ VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "no proven gain":
 
 
 def summary_parts(
-    report: Report, paths: Mapping[str, str] | None = None, notes: Sequence[str] = (), *, db: str = ""
+    report: Report,
+    paths: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    *,
+    db: str = "",
+    error_follows: bool = False,
 ) -> list[RenderableType]:
     """The summary of a run in any state.
 
     `notes` are sentences that belong next to the paths. `db` is the database, where commands need --db to find it.
+    Where an error follows on the same stream, it is the error that says why the run stopped and how to go on.
     """
-    option = f" --db {shlex.quote(db)}" if db else ""
+    option = database_option(db)
     if report.history.activity == "evaluate":
-        return evaluation_parts(report, paths or {}, notes, option)
+        return evaluation_parts(report, paths or {}, notes, option, error_follows=error_follows)
     details = [*_changes(report, option), *_learned(report), *_spend(report.history), ""]
-    return [*details, *_claim(report, paths or {}, notes, option)]
+    return [*details, *_claim(report, paths or {}, notes, option, error_follows=error_follows)]
+
+
+def database_option(db: str) -> str:
+    """What a command line needs to find this database; nothing where it finds it by itself."""
+    return f" --db {shlex.quote(db)}" if db else ""
 
 
 def evaluation_parts(
-    report: Report, paths: Mapping[str, str], notes: Sequence[str], option: str
+    report: Report, paths: Mapping[str, str], notes: Sequence[str], option: str, *, error_follows: bool = False
 ) -> list[RenderableType]:
     """Scores of an evaluation: a mean with its interval, each metric, what is missing, what it cost."""
     history = report.history
@@ -72,10 +83,10 @@ def evaluation_parts(
         parts += ["", table_of(["prompt", "metric", "mean"], metrics, right=(2,))]
     parts += ["", *_spend(history), ""]
     facts: list[tuple[str, str | Text]] = []
-    if history.status != "finished":
+    if history.status != "finished" and not error_follows:
         facts += [
             ("stopped", stop_sentence(history)),
-            ("resume", _resume_command(report, option)),
+            ("resume", resume_command(report, option)),
         ]
     if report.seed.usd_per_1000_rows is not None:
         facts.append(("cost", f"{dollars(report.seed.usd_per_1000_rows)} per 1,000 rows"))
@@ -153,7 +164,9 @@ def _sum(spends: Sequence[RoleSpend]) -> RoleSpend:
     return RoleSpend(**{name: sum(getattr(one, name) for one in spends) for name in RoleSpend.__slots__})
 
 
-def _claim(report: Report, paths: Mapping[str, str], notes: Sequence[str], option: str) -> list[RenderableType]:
+def _claim(
+    report: Report, paths: Mapping[str, str], notes: Sequence[str], option: str, *, error_follows: bool
+) -> list[RenderableType]:
     history = report.history
     rows = [_standing("seed", report.seed), _standing("winner" if history.test else "best so far", report.winner)]
     if not report.changed:
@@ -171,12 +184,13 @@ def _claim(report: Report, paths: Mapping[str, str], notes: Sequence[str], optio
     if history.finished:
         count = counted(len(history.trajectory), "round")
         stopped = f"{stopped} · {count}, {duration(history.active_seconds)}"
-    facts.append(("stopped", stopped))
+    if not error_follows:
+        facts.append(("stopped", stopped))
     if "prompt" in paths:
         facts.append(("prompt", shown_path(paths["prompt"])))
     if "report" in paths:
         facts.append(("report", shown_path(paths["report"])))
-    facts += _next(report, option)
+    facts += [] if error_follows else _next(report, option)
     table: list[RenderableType] = [table_of(head, rows, right=(3, 4)), ""] if rows else []
     return [*table, facts_table(facts), *(Text(note) for note in notes)]
 
@@ -199,16 +213,19 @@ def _simulated(history: History) -> list[tuple[str, str | Text]]:
 def _next(report: Report, option: str) -> list[tuple[str, str | Text]]:
     short = report.run_id[:8]
     if not report.history.finished:
-        return [("resume", _resume_command(report, option))]
+        return [("resume", resume_command(report, option))]
     if not report.changed:
         return [("next", f"promptprop runs show {short}{option}")]
     export = f"promptprop prompts export {short} -o FILE{option}"
     return [("next", f"promptprop {_diff_command(report)}{option}"), ("", export)]
 
 
-def _resume_command(report: Report, option: str) -> str:
-    """What goes on with a run; where too many rows failed it would fail from its record, so they are asked anew."""
-    failed = report.history.status == "stopped" and report.history.stop_reason == "errors"
+def resume_command(report: Report, option: str) -> str:
+    """What goes on with a run; where failures stopped it, those on record would fail again, so they are asked anew."""
+    history = report.history
+    failed = history.status == "stopped" and (
+        history.stop_reason == "errors" or (history.stop_reason == "failed" and report.failed_calls > 0)
+    )
     return f"promptprop runs resume {report.run_id[:8]}{' --retry-errors' if failed else ''}{option}"
 
 

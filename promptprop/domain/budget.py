@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from promptprop.domain.models import PICO, Attempts, Json, Message, Reply, Usage
@@ -244,6 +244,16 @@ class Spend:
     def hits(self) -> int:
         """Answers from the ledger over all roles."""
         return sum(spend.hits for spend in self.roles.values())
+
+    def with_hits_of(self, *others: Spend) -> Spend:
+        """With each role's hits replaced by the most that these count: what was free is in no record of payments.
+
+        >>> Spend({"task": RoleSpend(calls=2, hits=9)}).with_hits_of(Spend({"task": RoleSpend(hits=3)})).hits
+        3
+        """
+        roles = dict.fromkeys([*self.roles, *(role for other in others for role in other.roles)])
+        hits = {role: max((other.of(role).hits for other in others), default=0) for role in roles}
+        return Spend({role: replace(self.of(role), hits=hits[role]) for role in roles})
 
     def as_json(self) -> Json:
         """A plain value, roles in alphabetical order."""

@@ -16,6 +16,7 @@ from promptprop.domain.models import Json, RoleName, Split
 from promptprop.domain.settings import (
     REFERENCE,
     RESERVED,
+    Address,
     ConfigModel,
     Flag,
     Money,
@@ -87,7 +88,7 @@ class ModelConfig(ConfigModel):
 
     shorthand = "model"
     model: Name = Field(description="provider/name, such as openai/gpt-5; offline/NAME is a simulated model.")
-    api_base: Name | None = Field(None, description="Base URL of an OpenAI-compatible endpoint.")
+    api_base: Address | None = Field(None, description="Base URL of an OpenAI-compatible endpoint.")
     api_key: Name | None = Field(None, repr=False, description="${env:NAME}; written out only for a loopback api_base.")
     temperature: Annotated[Number, Field(ge=0)] | None = Field(None, description="Sampling temperature.")
     top_p: Annotated[Share, Field(gt=0)] | None = Field(None, description="Nucleus sampling.")
@@ -119,7 +120,7 @@ class ModelConfig(ConfigModel):
         for path, text in texts_below(self.params):
             if any(names_secret(part) for part in path) and written_out(text) and not local:
                 raise refused("a key is written out only for a loopback api_base", "params", *path, remedy=remedy)
-        if self.world and not self.simulated:
+        if self.world and not self.simulated and not REFERENCE.search(self.model):
             raise refused("only a simulated model (offline/…) has a world file", "world")
         return self
 
@@ -158,15 +159,14 @@ class ModelsConfig(ConfigModel):
         """The model that plays `role`, its stand-in where none is given, or None; jurors are listed in `jury`."""
         critic = self.critic or self.rewriter
         manager = self.manager or critic
-        players = {
+        return {
             "task": self.task,
             "rewriter": self.rewriter,
             "critic": critic,
             "manager": manager,
             "synthesizer": self.synthesizer or manager,
             "embed": self.embed,
-        }
-        return players.get(role)
+        }.get(role)
 
 
 class StepConfig(ConfigModel):

@@ -12,7 +12,8 @@ Vendor exceptions never leave their adapter: they are translated into a class of
     ├── ModelError (4)              one call failed; `policy` says what follows
     │   ├── RateLimited · ProviderUnavailable · ConnectionDropped · CallTimedOut · UnreadableAnswer   retry
     │   ├── ContextTooLong · ContentFiltered · RequestRefused                                         missing
-    │   └── AuthenticationFailed (2) · UnknownModel (2) · QuotaExhausted · ProviderDown · OfflineWorldError (2)   stop
+    │   └── AuthenticationFailed (2) · UnknownModel (2) · WrongAddress (2) · QuotaExhausted · ProviderDown
+    │       · OfflineWorldError (2)                                                                     stop
     ├── TooManyErrors (4)           more rows are missing than `max_error_rate` allows
     ├── UnusableReplies (4)         a role whose replies never parse
     ├── BudgetExhausted (5)         the confirmation could not be paid
@@ -222,7 +223,7 @@ class EndpointUnreachable(ModelError):
     """No connection could be made: nothing was sent."""
 
     code = "endpoint_unreachable"
-    policy = "retry"
+    policy: ClassVar[Policy] = "retry"
 
 
 class CallTimedOut(ModelError):
@@ -272,6 +273,14 @@ class UnknownModel(ModelError):
 
     exit_code = 2
     code = "unknown_model"
+    policy = "stop"
+
+
+class WrongAddress(ModelError):
+    """Something else than the provider's API answers at this address: it sends callers on, or takes no requests."""
+
+    exit_code = 2
+    code = "wrong_address"
     policy = "stop"
 
 

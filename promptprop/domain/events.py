@@ -105,7 +105,11 @@ class ErrorsRetried(Event):
 
 @dataclass(frozen=True, slots=True)
 class EndpointPaused(Event):
-    """An endpoint fails every attempt: calls to it wait, and are probed one at a time until `seconds` from now."""
+    """An endpoint fails every attempt: calls to it wait, and are probed one at a time until `seconds` from now.
+
+    Where `retry_after` is more than 0, the provider asked to be left alone for so many seconds, and `seconds` is how
+    long all calls wait because of it.
+    """
 
     kind: ClassVar[str] = "endpoint_paused"
     lifecycle: ClassVar[bool] = True
@@ -114,6 +118,7 @@ class EndpointPaused(Event):
     error: str
     message: str
     seconds: float
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

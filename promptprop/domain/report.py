@@ -30,7 +30,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run has to say, in the words of its verdict."""
+    """What a run has to say, in the words of its verdict; `failed_calls` would fail from its record on resume."""
 
     run_id: str
     history: History
@@ -39,6 +39,7 @@ class Report:
     verdict: str
     learned: tuple[CandidateRecord, ...]
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
+    failed_calls: int = 0
 
     @property
     def changed(self) -> bool:
@@ -106,9 +107,11 @@ def known_usd(picousd: int, unpriced: int) -> str | None:
 
 
 def estimate_json(estimate: Estimate | None) -> Json:
-    """`{mean, low, high, n}` or None."""
+    """`{mean, low, high, n}` or None; on no row at all the figures are None."""
     if estimate is None:
         return None
+    if not estimate.n:
+        return {"mean": None, "low": None, "high": None, "n": 0}
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "n": estimate.n}
 
 

@@ -6,16 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from promptprop.domain.models import Json
 
 REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+WHOLE_ADDRESS = "write the whole address, such as http://localhost:11434/v1"
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -90,17 +91,20 @@ def seconds_of(value: Json) -> Json:
     return float(match[1]) * UNITS[match[2]]
 
 
-def is_loopback(url: str) -> bool:
-    """Whether `url` points to this machine; a host given by reference does not count.
+def is_loopback(url: str | None) -> bool:
+    """Whether `url` points to this machine; a host given by reference does not count, nor does what is no address.
 
-    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://localhost.example.com")
-    (True, False)
+    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://localhost.example.com"), is_loopback(None)
+    (True, False, False)
     """
     try:
-        host = urlsplit(url).hostname
+        host = urlsplit(url or "").hostname or ""
     except ValueError:
         return False
-    return host in LOOPBACK
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def password_of(url: str) -> str:
@@ -109,6 +113,38 @@ def password_of(url: str) -> str:
         return urlsplit(url).password or ""
     except ValueError:
         return ""
+
+
+def flaw_of(url: str) -> str:
+    """What keeps `url` from being the address of a server, in words that do not repeat it; nothing where all is well.
+
+    >>> flaw_of("localhost:11434/v1"), flaw_of("http:///v1"), flaw_of("http://localhost:11434/v1")
+    ('does not begin with http:// or https://', 'names no host', '')
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        return "does not begin with http:// or https://"
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return "holds spaces or characters that cannot be printed"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return "has brackets around what is no IPv6 address"
+    try:
+        port = parts.port
+    except ValueError:
+        return "has a port that is none: they go from 1 to 65535"
+    if port == 0:
+        return "has a port that is none: they go from 1 to 65535"
+    return "" if host else "names no host"
+
+
+def _address(url: str) -> str:
+    """An address, where it is written out: references can only be followed by whoever has the environment."""
+    flaw = "" if REFERENCE.search(url) else flaw_of(url)
+    if flaw:
+        raise refused(f"this address {flaw}", remedy=WHOLE_ADDRESS)
+    return url
 
 
 def texts_below(value: Json, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -147,6 +183,7 @@ def _tuple_of_text(value: Json) -> Json:
 
 
 Name = Annotated[str, Field(min_length=1)]
+Address = Annotated[str, Field(min_length=1), AfterValidator(_address)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Whole = Annotated[int, Field(strict=True)]
 Positive = Annotated[int, Field(strict=True, ge=1)]

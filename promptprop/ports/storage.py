@@ -125,6 +125,7 @@ class Store(Protocol):
         stop_reason: str | None = None,
         active_seconds: float | None = None,
         summary: Mapping[str, Json] | None = None,
+        snapshot: Mapping[str, Json] | None = None,
     ) -> None:
         """Change the fields that are given; a run that is `running` again has no stop reason."""
         ...

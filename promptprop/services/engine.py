@@ -37,12 +37,16 @@ log = logging.getLogger("promptprop.engine")
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A run made ready: what bootstrap composed from its snapshot."""
+    """A run made ready: what bootstrap composed from its snapshot.
+
+    `admit` raises ConfigError where caps that a person wants to raise cannot be kept.
+    """
 
     optimizer: Optimizer
     brief: Brief
     equipment: Equipment
     started: facts.RunStarted
+    admit: Callable[[Mapping[str, Json]], None] = lambda _caps: None
 
     @property
     def ledger(self) -> Ledger:
@@ -118,10 +122,15 @@ class Engine:
     def report(self, run_id: str) -> Report:
         """The report as of now, for runs in any state."""
         candidates = {key: proposal.candidate for key, proposal in self.store.candidates(run_id).items()}
-        history = self.history(run_id)
+        stored = self.store.events(run_id)
+        history = fold(stored)
+        retries = sum(isinstance(one.event, facts.ErrorsRetried) for one in stored)
+        # the record of payments, and not what the last pass had replayed of it when it ended
+        spend = self.store.paid_by_role(run_id).with_hits_of(history.spend)
         named = {history.seed_id, history.best_id, history.test.winner_id if history.test else ""} - {""}
         costs = {candidate_id: self._cost(run_id, candidate_id) for candidate_id in sorted(named)}
-        return report_of(replace(history, run_id=run_id), candidates, costs)
+        report = report_of(replace(history, run_id=run_id, spend=spend), candidates, costs)
+        return replace(report, failed_calls=self.store.failed_calls(run_id, retries))
 
     def _cost(self, run_id: str, candidate_id: str) -> Decimal | None:
         """USD per 1000 rows: the mean over the candidate's evaluations; None where a price is unknown."""
@@ -156,13 +165,22 @@ class _Course:
         return earlier + self.engine.clock.monotonic() - self.began
 
     def spend(self) -> Spend:
-        """What the run has spent; while the record is replayed, no less than it says."""
+        """What the run has spent; while the record is replayed, no less than it says.
+
+        Once the models are closed the store knows it all: also what was paid and is not met in this pass, such as
+        failures that were retried, or answers behind a refusal.
+        """
         now = self.assembly.ledger.spend if self.assembly else Spend()
+        if self.models_closed:
+            return self.engine.store.paid_by_role(self.row.id).with_hits_of(now, self.before.spend)
         return now if now.total.calls >= self.before.spend.total.calls else self.before.spend
 
     async def follow(self, wanted: Sequence[Event]) -> None:
         """Replay the record, go on live, and store how it ended."""
         self.assembly = assembly = await self.engine._assemble(self.row)
+        for event in wanted:
+            if isinstance(event, facts.CapRaised):
+                assembly.admit(event.caps)
         await self.engine.store.update_run(self.row.id, status="running")
         await self._open(assembly.started, wanted)
         self.relay = asyncio.create_task(self._relay(assembly.ledger))
@@ -288,6 +306,7 @@ class _Course:
 
     async def _finish(self) -> None:
         await self._hush()
+        await self._close_models()  # what is under way still is recorded, so that the spend is whole
         await self._save_prompts()  # before the run counts as finished: after that nobody would save them
         await self._append(facts.RunFinished(self.history.search_ended or "done"))
         await self.engine.store.update_run(
@@ -326,9 +345,9 @@ class _Course:
         split = next(iter(scores), "select")
         return {
             "verdict": history.test.verdict if history.test else None,
-            "score": scores[split].mean if split in scores else None,
+            "score": scores[split].mean if split in scores and scores[split].n else None,
             "on": split,
-            "delta": history.test.delta.mean if history.test else None,
+            "delta": history.test.delta.mean if history.test and history.test.delta.n else None,
             "rounds": len(history.trajectory),
             "calls": total.calls,
             "tokens": total.tokens,

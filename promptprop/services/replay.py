@@ -12,9 +12,11 @@ from promptprop.domain.models import Json, canonical
 class Replay:
     """The record of a run, met decision by decision.
 
-    A position counts the decisions met so far. An intervention stored after the n-th decision belongs to position n.
-    A raised cap takes effect at the first refusal of its position, or when the next decision is met, whichever is
-    first; a retry of errors takes effect as soon as its position is reached. So the run decides as before up to it.
+    A position counts the decisions met so far. An intervention stored after the n-th decision belongs to position n,
+    and takes effect as soon as that position is reached: caps at the next barrier, a retry of errors at once. So the
+    run decides as before up to it. All behind it is decided anew under the new caps, higher or lower: what is recorded
+    there still answers, since it is paid and caps refuse only what is not, and nothing more is paid than they admit.
+    A later replay meets them at the same place, and so refuses the same calls.
     """
 
     def __init__(self, stored: Sequence[StoredEvent]) -> None:
@@ -61,10 +63,9 @@ class Replay:
         self.position += 1
         return recorded
 
-    def take_caps(self, *, refused: bool) -> Mapping[str, Json] | None:
-        """The caps raised up to here: at a refusal those of this position too; else only those of earlier ones."""
-        limit = self.position if refused else self.position - 1
-        due = sorted(position for position in self._caps if position <= limit)
+    def take_caps(self) -> Mapping[str, Json] | None:
+        """The caps that a person gave up to here and that were not taken yet; of two of a kind the later one."""
+        due = sorted(position for position in self._caps if position <= self.position)
         if not due:
             return None
         merged: dict[str, Json] = {}

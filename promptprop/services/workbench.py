@@ -33,7 +33,7 @@ from promptprop.services.draft import Draft
 from promptprop.services.replay import Replay
 
 BLOCK = 2000  # cells in memory at once
-FEWEST_ERRORS = 5  # fewer missing rows than this never stop a run
+FEWEST_ERRORS = 5  # fewer missing rows than this stop a run only where nothing at all has a score
 SWIFT_SECONDS = 0.005  # a metric that takes longer for one answer judges when no request is under way
 RETRY_SHARE = 10  # one call in so many is held back for retries when FINISH is reserved
 
@@ -106,6 +106,7 @@ class LiveWorkbench:
         self._searching = False
         self._evaluated = 0
         self._missing = 0
+        self._scored = 0
 
     @property
     def spend(self) -> Spend:
@@ -146,6 +147,9 @@ class LiveWorkbench:
             results.extend(evaluations)
             if cap:
                 raise BudgetSpent(cap)
+        # a decision that stands on record rests on what was known then, also where that was nothing
+        if self._missing and not self._scored and self._replay.live:
+            raise self._too_many(results, "which leaves nothing to go by")
         return results
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -186,19 +190,20 @@ class LiveWorkbench:
         if not requests:
             return []
         outcomes: list[Outcome] = []
-        cap = await self._answers(lambda start: iter(requests[start:]), len(requests), phase, outcomes.append)
+        cap = await self._answers(iter(requests), len(requests), phase, outcomes.append)
         await self._commit([])
         if cap:
             raise BudgetSpent(cap)
         return outcomes
 
     def _begin(self) -> None:
-        """A barrier: caps raised before here take effect, and a deadline may end the search."""
+        """A barrier: caps given before here take effect, and a deadline may end the search."""
         self._barrier += 1
-        self._apply_caps(refused=False)
-        while self._searching and self._expired():
-            if not self._apply_caps(refused=True):
-                raise BudgetSpent("seconds")
+        caps = self._replay.take_caps()
+        if caps:
+            self._kit.ledger.raise_caps(caps)
+        if self._searching and self._expired():
+            raise BudgetSpent("seconds")
 
     def _expired(self) -> bool:
         recorded = self._replay.deadline_met(self._barrier)
@@ -207,47 +212,33 @@ class LiveWorkbench:
         seconds = self.budget.seconds
         return seconds is not None and self._active_seconds() >= seconds
 
-    def _apply_caps(self, *, refused: bool) -> bool:
-        caps = self._replay.take_caps(refused=refused)
-        if caps:
-            self._kit.ledger.raise_caps(caps)
-        return bool(caps)
-
     async def _answers(
-        self,
-        requests: Callable[[int], Iterator[ModelRequest]],
-        planned: int,
-        phase: str,
-        take: Callable[[Outcome], None],
+        self, requests: Iterator[ModelRequest], planned: int, phase: str, take: Callable[[Outcome], None]
     ) -> str | None:
         """Hand `take` the outcomes in order, up to the first refusal; returns the cap that refused, if any.
 
-        `requests(start)` begins with the request of that index; they are read in a window, at most `planned` of them.
+        The requests are read in a window, at most `planned` of them.
         """
         taken = failed = 0
-        while True:
-            cap: str | None = None
-            failure: Failure | None = None
-            async with aclosing(self._kit.ledger.complete_all(requests(taken))) as stream:
-                async for outcome in stream:
-                    failure = outcome.failure
-                    if failure and failure.code.startswith("budget:"):
-                        cap = failure.code.partition(":")[2]
+        failure: Failure | None = None
+        async with aclosing(self._kit.ledger.complete_all(requests)) as stream:
+            async for outcome in stream:
+                failure = outcome.failure
+                if failure and failure.code.startswith("budget:"):
+                    return failure.code.partition(":")[2]
+                take(outcome)
+                taken += 1
+                self._on_tick(phase, taken, planned)
+                if failure is not None:
+                    failed += outcome.request.role == "task"
+                    if failure.stops:
                         break
-                    take(outcome)
-                    taken += 1
-                    self._on_tick(phase, taken, planned)
-                    if failure is not None:
-                        failed += outcome.request.role == "task"
-                        if failure.stops:
-                            break
-                        if self._hopeless(failed, planned):
-                            return None
-            if failure is not None and failure.stops:
-                await self._commit([])
-                raise_failure(failure)
-            if cap is None or not self._apply_caps(refused=True):
-                return cap
+                    if self._hopeless(failed, planned):
+                        return None
+        if failure is not None and failure.stops:
+            await self._commit([])
+            raise_failure(failure)
+        return None
 
     def _hopeless(self, failed: int, planned: int) -> bool:
         """True when a block of so many cells, of which so many have failed, can no longer stay under the error rate."""
@@ -287,10 +278,8 @@ class LiveWorkbench:
         reached = answered = 0
         swift = commits is not None
 
-        def requests(start: int) -> Iterator[ModelRequest]:
+        def requests() -> Iterator[ModelRequest]:
             nonlocal reached
-            del sent[start:]
-            reached = sent[-1] + 1 if sent else 0
             while reached < len(drafts):
                 place, reached = reached, reached + 1
                 request = self._task_request(drafts[place], step.id, step.endpoint)
@@ -309,7 +298,7 @@ class LiveWorkbench:
                 # a slow metric must not hold up the loop while requests run against their deadlines
                 swift = self._kit.clock.monotonic() - began < SWIFT_SECONDS
 
-        cap = await self._answers(requests, len(drafts), "evaluating", take)
+        cap = await self._answers(requests(), len(drafts), "evaluating", take)
         for place in sent[:answered] if commits and not swift else ():
             draft = drafts[place]
             if commits and draft.evaluation is None and not draft.failure:
@@ -350,14 +339,15 @@ class LiveWorkbench:
 
     def _count_errors(self, evaluations: Sequence[Evaluation]) -> None:
         self._evaluated += len(evaluations)
-        failed = [evaluation.error for evaluation in evaluations if evaluation.error]
-        self._missing += len(failed)
-        if self._missing < FEWEST_ERRORS or self._missing <= self._kit.max_error_rate * self._evaluated:
-            return
-        reasons = _most_common(failure.message for failure in failed if failure)
-        raise TooManyErrors(
-            f"{self._missing} of {self._evaluated} evaluations have no score, more than max_error_rate "
-            f"{self._kit.max_error_rate:g} allows; most often: {reasons}",
+        self._missing += sum(evaluation.error is not None for evaluation in evaluations)
+        self._scored += sum(evaluation.score is not None for evaluation in evaluations)
+        if self._missing >= FEWEST_ERRORS and self._missing > self._kit.max_error_rate * self._evaluated:
+            raise self._too_many(evaluations, f"more than max_error_rate {self._kit.max_error_rate:g} allows")
+
+    def _too_many(self, evaluations: Sequence[Evaluation], why: str) -> TooManyErrors:
+        reasons = _most_common(evaluation.error.message for evaluation in evaluations if evaluation.error)
+        return TooManyErrors(
+            f"{self._missing} of {self._evaluated} evaluations have no score, {why}; most often: {reasons}",
             remedy="mend the cause, then go on with `promptprop runs resume "
             f"{self._kit.run_id[:8]} --retry-errors`: nothing that was answered is asked again",
         )

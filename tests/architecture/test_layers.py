@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from promptprop.adapters.storage.store import open_store
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
@@ -115,7 +117,11 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def modules_loaded_by(arguments: list[str], folder: Path) -> set[str]:
     """The modules in memory after this command line has run in `folder`; it must have ended well."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PROMPTPROP_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COV_", "PROMPTPROP_")) and not name.endswith(("_KEY", "_TOKEN", "_BASE", "_BASE_URL"))
+    }
     environment |= {"PYTHONPATH": str(ROOT), "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
     command = [sys.executable, "-c", PROBE, json.dumps(arguments)]
     done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
@@ -154,3 +160,44 @@ def test_the_version_is_told_without_the_command_line_library(tmp_path: Path) ->
 )
 def test_free_commands_load_no_model_client_and_no_tracker(arguments: list[str], small_project: Path) -> None:
     assert modules_loaded_by(arguments, small_project) & {"litellm", "mlflow", "openai"} == set()
+
+
+@pytest.fixture
+def project_with_runs(small_project: Path) -> Path:
+    """The small project with a database."""
+    (small_project / ".promptprop").mkdir()
+    open_store(f"sqlite:///{small_project}/.promptprop/promptprop.db").close()
+    return small_project
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cache", "stats"], ["cache", "prune", "-y"], ["db", "backup", "copy.db"], ["db", "check"]],
+    ids=" ".join,
+)
+def test_commands_about_the_database_load_nothing_that_calls_models(
+    arguments: list[str], project_with_runs: Path
+) -> None:
+    loaded = modules_loaded_by(arguments, project_with_runs)
+    assert loaded & {"litellm", "mlflow", "openai", "aiohttp", "scipy"} == set()
+
+
+def test_a_list_of_models_without_keys_to_ask_with_loads_no_model_client(small_project: Path) -> None:
+    assert modules_loaded_by(["models", "list"], small_project) & {"litellm", "mlflow", "openai", "aiohttp"} == set()
+
+
+def test_a_list_of_models_is_fetched_without_a_model_client(small_project: Path) -> None:
+    served = (
+        (small_project / "small.yaml")
+        .read_text()
+        .replace("task: {model: openai/gpt-4o-mini}", "task: {model: openai/own, api_base: 'http://127.0.0.1:9/v1'}")
+    )
+    (small_project / "small.yaml").write_text(served)
+    loaded = modules_loaded_by(["models", "list", "small.yaml"], small_project)
+    assert "aiohttp" in loaded, "nothing was asked, so nothing is proved"
+    assert loaded & {"litellm", "mlflow", "openai", "sqlalchemy"} == set()
+
+
+def test_the_doctor_looks_without_loading_what_it_looks_at(project_with_runs: Path) -> None:
+    loaded = modules_loaded_by(["doctor", "--offline"], project_with_runs)
+    assert loaded & {"litellm", "mlflow", "openai", "aiohttp", "scipy"} == set()

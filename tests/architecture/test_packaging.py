@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,25 @@ def test_templates_migrations_and_the_typing_mark_are_in_the_wheel(wheel_names: 
 @pytest.mark.slow
 def test_the_wheel_holds_nothing_but_the_package(wheel_names: list[str]) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in wheel_names} == {"promptprop"}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    imported = set()
+    for path in (ROOT / "promptprop").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.partition(".")[0])
+    declarations = re.search(
+        r"^dependencies = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert declarations is not None
+    declared = {name.lower() for name in re.findall(r'^ *"([\w.-]+)', declarations[1], re.MULTILINE)}
+    providers = packages_distributions()
+    missing = {
+        name: providers.get(name)
+        for name in imported - set(sys.stdlib_module_names) - {"promptprop"}
+        if not {provider.lower().replace("_", "-") for provider in providers.get(name, [])} & declared
+    }
+    assert missing == {}

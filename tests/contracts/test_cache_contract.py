@@ -154,6 +154,16 @@ async def test_failures_that_were_made_again_stay_paid(cache_store: SqlStore) ->
     assert (spend.calls, spend.unconfirmed_tokens, spend.picousd) == (4, 99, 79)
 
 
+async def test_calls_that_have_failed_for_good_are_counted_by_generation(cache_store: SqlStore) -> None:
+    final = FailedCall(ASKED, Failure("request_refused", "no"), Attempts(1))
+    lost = FailedCall(model_request("how"), Failure("rate_limited", "429"), Attempts(3))
+    await cache_store.commit_block("run-1", [], [final], "f")
+    await cache_store.commit_block("run-1", [], [lost], "", generation=-1)
+    await cache_store.record_call("run-1", model_request("why"), model_reply(), Attempts())
+    assert [cache_store.failed_calls("run-1", generation) for generation in (0, 1)] == [1, 0]
+    assert cache_store.failed_calls("run-2") == 0
+
+
 # --- counting and pruning -------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from openai_server import Answer, Fault, OpenAIServer
 
 from promptprop.adapters.models.litellm_client import LiteLLMClient
 from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
+from promptprop.adapters.models.parameters import usage_bound
 from promptprop.domain.errors import (
     AuthenticationFailed,
     CallTimedOut,
@@ -29,6 +30,7 @@ from promptprop.domain.errors import (
     RequestRefused,
     UnknownModel,
     UnreadableAnswer,
+    WrongAddress,
 )
 from promptprop.domain.models import Message, ModelRequest, Usage
 from promptprop.ports import ModelClient
@@ -312,7 +314,72 @@ async def test_valid_json_is_an_answer_whatever_its_content_type_says(name: str,
         assert (await client.complete(ask(), TIMEOUT)).text == "fine"
 
 
+@pytest.mark.parametrize("name", sorted(WIRE))
+@pytest.mark.parametrize("prompt", [10**30, 10**15, -1, 1e300])
+async def test_absurd_usage_counts_as_none_and_its_money_as_the_bounds(name: str, prompt: float) -> None:
+    said = completion(usage={"prompt_tokens": prompt, "completion_tokens": 2, "total_tokens": 2})
+    async with answering(said) as server, opened(WIRE[name], server.url) as client:
+        try:
+            reply = await client.complete(ask(), TIMEOUT)
+        except UnreadableAnswer:
+            assert name == "litellm"  # its types refuse some of them
+            return
+    assert reply.usage == usage_bound(ask().messages, "fine")
+    price = client.price()
+    assert price is not None
+    assert reply.picousd == price.of(reply.usage)
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+@pytest.mark.parametrize("location", ["/login", "https://models.invalid/v1/chat/completions"])
+async def test_an_address_that_sends_its_callers_on_for_ever_or_to_nowhere_is_wrong(name: str, location: str) -> None:
+    async with answering(b"", 307, {"Location": location}) as server, opened(WIRE[name], server.url) as client:
+        with pytest.raises(WrongAddress) as caught:
+            await client.complete(ask(), TIMEOUT)
+    assert server.url in caught.value.message
+    assert "api_base" in caught.value.remedy
+    assert (caught.value.policy, caught.value.unconfirmed) == ("stop", False)
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+async def test_a_web_page_in_an_errors_place_is_named_by_its_title(name: str) -> None:
+    page = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+    async with answering(page, 502, {"Content-Type": "text/html"}) as server, opened(WIRE[name], server.url) as client:
+        with pytest.raises(ProviderUnavailable) as caught:
+            await client.complete(ask(), TIMEOUT)
+    assert "502 Bad Gateway" in caught.value.message
+    assert "<" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+async def test_no_proxy_stands_before_a_server_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(variable, "models.invalid")
+    async with answering(completion()) as server, opened(WIRE[name], server.url) as client:
+        await client.warm()  # type: ignore[attr-defined]  # not part of the port: whoever opens a client calls it
+        assert (await client.complete(ask(), TIMEOUT)).text == "fine"
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+async def test_a_proxy_that_does_not_run_is_named_and_nothing_is_unconfirmed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(variable, "http://me:pr0xyPassw0rd@127.0.0.1:9")
+    async with opened(WIRE[name], "http://models.invalid/v1") as client:
+        with pytest.raises(EndpointUnreachable) as caught:
+            await client.complete(ask(), TIMEOUT)
+    assert "127.0.0.1:9" in caught.value.message
+    assert "HTTP_PROXY" in caught.value.remedy
+    assert "pr0xyPassw0rd" not in str(caught.value)
+    assert not caught.value.unconfirmed
+
+
 ODD_ERRORS: list[tuple[str, int, Any, type[ModelError]]] = [
+    ("405", 405, b"Method Not Allowed", WrongAddress),
+    ("407", 407, b"who are you", EndpointUnreachable),
     ("402", 402, failed("Insufficient credits", 402), QuotaExhausted),
     ("413", 413, failed("Request too large"), RequestRefused),
     ("422", 422, failed("unprocessable"), RequestRefused),

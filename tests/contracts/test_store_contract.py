@@ -25,7 +25,15 @@ from promptprop.adapters.storage.cache import CallSums
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.domain.budget import Amount
 from promptprop.domain.errors import AmbiguousRun, RunNotFound, StorageError
-from promptprop.domain.events import CandidateRaced, ErrorsRetried, Estimate, RunStarted, RunStopped, StoredEvent
+from promptprop.domain.events import (
+    CandidateRaced,
+    EndpointPaused,
+    ErrorsRetried,
+    Estimate,
+    RunStarted,
+    RunStopped,
+    StoredEvent,
+)
 from promptprop.domain.models import (
     Attempts,
     Critique,
@@ -117,6 +125,9 @@ async def test_updating_a_run_changes_only_what_is_given(store: Store) -> None:
     await store.update_run(run.id, status="stopped", stop_reason="budget")
     await store.update_run(run.id, active_seconds=2.0)
     assert store.run(run.id).stop_reason == "budget", "it goes only when the run goes on"
+    await store.update_run(run.id, snapshot={"config": {"name": "é"}})
+    assert store.run(run.id).snapshot == {"config": {"name": "é"}}
+    assert store.run(run.id).summary == {"best": 1}
     with pytest.raises(RunNotFound):
         await store.update_run("nobody", status="running")
 
@@ -398,8 +409,8 @@ async def test_a_failure_is_stored_without_secrets(store: Store) -> None:
     found = store.find_call("run-1", model_request().key)
     assert found is not None
     assert found.failure is not None
-    (event,) = store.events("run-1")
-    for text in (found.failure.message, found.failure.remedy, str(event)):
+    await store.append(StoredEvent("run-1", 2, NOON, EndpointPaused("task", "m", "rate_limited", words, 3.0)))
+    for text in (found.failure.message, found.failure.remedy, *map(str, store.events("run-1"))):
         assert "refused" in text
         assert "abcdefgh" not in text
 

@@ -57,7 +57,7 @@ def test_an_unreachable_endpoint_stops_the_run_with_one_error_and_it_goes_on_onc
 ) -> None:
     port = closed_port()
     url = f"http://127.0.0.1:{port}/v1"
-    config = write_config(tmp_path, url, rows=60, model={"retries": 1, "timeout": 5})
+    config = write_config(tmp_path, url, rows=60, model={"retries": 1, "timeout": 5, "patience": 3})
     database = database_in(tmp_path)
     code, out, err = run("optimize", str(config), "--db", database, folder=tmp_path)
     assert code == 4, err
@@ -98,6 +98,23 @@ def test_a_key_that_is_refused_stops_at_once_and_names_its_variable(world: World
     assert world.quiet_stats()["requests"] <= 8
     world.heal()
     code, out, err = run("runs", "resume", "latest", "--db", database_in(tmp_path), "--json", "-q", folder=tmp_path)
+    assert code == 0, err
+    assert json.loads(out)["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_an_address_that_was_wrong_is_mended_in_the_configuration_and_the_run_taken_up_with_it(
+    world: WorldProcess, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, world.url.replace("/v1", "/nowhere/v1"), rows=60)
+    database = database_in(tmp_path)
+    code, _, err = run("optimize", str(config), "--db", database, folder=tmp_path)
+    assert code == 2, err
+    assert errors_in(err) == 1
+    assert "optimize CONFIG --resume" in err
+    write_config(tmp_path, world.url, rows=60)
+    resumed = ("optimize", str(config), "--resume", "latest", "--db", database, "--json", "-q")
+    code, out, err = run(*resumed, folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["status"] == "finished"
 

@@ -150,8 +150,7 @@ def test_an_outage_without_end_stops_the_run_and_says_why_and_it_goes_on_once_th
     resumed = json.loads(out)
     sent = world.quiet_stats()["requests"] - before
     assert sent > spent
-    if not flags:  # a retry of errors leaves the attempts of the generation before it out of the spend that is shown
-        assert resumed["spend"]["total"]["calls"] == sent
+    assert resumed["spend"]["total"]["calls"] == sent
     assert decisions_in(tmp_path) == decisions_in(tmp_path, "undisturbed.db")
     assert resumed["winner"] == report_json(undisturbed)["winner"]
     assert integrity(tmp_path / "runs.db") == "ok"
@@ -175,7 +174,8 @@ async def test_a_run_passes_through_an_outage_shorter_than_the_patience_to_the_s
         assert result_of(report) == result_of(undisturbed)
         assert decisions_in(tmp_path) == decisions_in(tmp_path, "undisturbed.db")
         kinds = kinds_in(tmp_path)
-        assert kinds.count("endpoint_paused") == kinds.count("endpoint_recovered") >= 1
+        assert kinds.count("endpoint_paused") == kinds.count("endpoint_recovered")
+        assert begins > 30 or "endpoint_paused" in kinds  # a few calls may wait their own retries out instead
         assert spend_json(report.history)["total"]["calls"] == world.quiet_stats()["requests"] - before
         assert missing_rows(tmp_path / "runs.db")[0] == 0
 

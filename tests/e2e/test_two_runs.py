@@ -159,7 +159,7 @@ def test_a_second_process_on_a_run_is_refused_and_the_first_one_is_undisturbed(
     refusal = json.loads(out)["error"]
     assert (code, refusal["code"]) == (2, "run_locked")
     assert f"process {first.pid} on {socket.gethostname()[:30]}" in refusal["message"]
-    assert f"is working on the run {found['run_id']}" in refusal["message"]
+    assert f"is working on the run {found['run_id'][:8]}" in refusal["message"]
     assert f"kill -INT {first.pid}" in refusal["remedy"]
     assert comparable(found) == comparable(alone[0])
 

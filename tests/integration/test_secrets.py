@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,11 +12,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from canaries import leaks_below, run_script
 from openai_server import Body, Fault, error
 from world_server import WorldServer
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = Path(sys.executable).with_name("promptprop")
 # values that no pattern would recognise: only where they came from tells that they are secrets
 CANARIES = {
     "TASK_KEY": "canaryTask-Zq81/Xw+55==",
@@ -112,36 +109,7 @@ def write_config(folder: Path, server: EchoingServer, **changes: Any) -> Path:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The console script with all canaries in its environment; what it shows is kept in the folder too."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    environment = {**kept, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), **CANARIES}
-    done = subprocess.run(
-        [str(SCRIPT), *arguments], check=False, cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=240, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    shown = folder / "shown.txt"
-    before = shown.read_text("utf-8") if shown.exists() else ""
-    shown.write_text(f"{before}\n$ {' '.join(arguments)}\n{done.stdout}\n{done.stderr}", "utf-8")
-    return done
-
-
-def forms(secret: str) -> list[bytes]:
-    """A secret, its first two thirds (cut off by some limit), and as it looks in JSON, base64 and a URL."""
-    plain = secret.encode()
-    escaped = json.dumps(secret.replace("/", "\\/"))[1:-1].encode()
-    return [plain, plain[: len(plain) * 2 // 3], escaped, base64.b64encode(plain).rstrip(b"=")[:-1]]
-
-
-def leaks(folder: Path) -> list[str]:
-    """Where which canary lies, over every byte below the folder, with a bit of what stands around it."""
-    found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        contents = path.read_bytes()
-        for name, secret in CANARIES.items():
-            for form in forms(secret):
-                if (at := contents.find(form)) >= 0:
-                    found.append(f"{name} in {path.relative_to(folder)}: {contents[max(0, at - 60) : at + 40]!r}")
-                    break
-    return found
+    return run_script(folder, arguments, CANARIES)
 
 
 def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
@@ -169,7 +137,7 @@ def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> No
     assert all("[redacted]" in text for (text,) in failures)
     assert requests
     assert all("Bearer ${env:CRITIC_HEADER}" in text for (text,) in requests)
-    assert leaks(tmp_path) == []
+    assert leaks_below(tmp_path, CANARIES) == []
 
 
 @pytest.mark.parametrize("kind", ["echo401", "echo403", "echo404"])
@@ -181,7 +149,7 @@ def test_no_secret_is_written_where_the_first_refusal_ends_the_run(
     assert done.returncode == 2
     assert "refused" in done.stderr
     run(tmp_path, "runs", "show", "latest", "--json")
-    assert leaks(tmp_path) == []
+    assert leaks_below(tmp_path, CANARIES) == []
 
 
 def test_no_password_of_a_tracker_or_a_database_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
@@ -197,8 +165,4 @@ def test_no_password_of_a_tracker_or_a_database_is_ever_written(tmp_path: Path, 
         unreachable.replace("127.0.0.1:9", ""),
     ):
         assert run(tmp_path, "runs", "list", "--db", url, "-vv").returncode == 2
-    shown = tmp_path / "shown.txt"  # but for the command lines, which are ours
-    shown.write_text(
-        "\n".join(line for line in shown.read_text("utf-8").splitlines() if not line.startswith("$ ")), "utf-8"
-    )
-    assert leaks(tmp_path) == []
+    assert leaks_below(tmp_path, CANARIES) == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from promptprop.adapters.files.yaml_strict import Node
 from promptprop.domain.errors import Place, Problem
 from promptprop.domain.models import Json
+from promptprop.domain.settings import names_secret
 
 Loc = tuple[str | int, ...]
 
@@ -36,7 +37,6 @@ SHORTHANDS: dict[Pattern, str] = {
     ("optimizer",): "name",
     ("tracking", "mlflow"): "enabled",
 }
-_SECRET = re.compile(r"(?:^|[._-])(?:api[_-]?key|authorization|password|secret|token)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,6 @@ def shown(loc: Loc, value: Json) -> Json:
     """A setting as it may be shown: a secret that is written out becomes asterisks, a reference stays."""
     if not isinstance(value, str) or "${env:" in value:
         return value
-    if loc and _SECRET.search(str(loc[-1])):
+    if loc and names_secret(str(loc[-1])):
         return "******"
     return re.sub(r"(://[^\s:/@]*:)[^\s@/]+(?=@)", r"\1******", value)

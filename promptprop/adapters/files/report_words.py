@@ -24,12 +24,14 @@ _CAPS = {"calls": "calls", "tokens": "tokens", "usd": "money", "seconds": "time"
 
 
 def score(estimate: Estimate | None) -> str:
-    """A score with its interval, or a dash.
+    """A score with its interval, or a dash where there is none or no row has one.
 
-    >>> score(Estimate(0.93671, 0.8602, 0.9727, 79))
-    '0.937 [0.86, 0.97]'
+    >>> score(Estimate(0.93671, 0.8602, 0.9727, 79)), score(Estimate(0, 0, 1, 0))
+    ('0.937 [0.86, 0.97]', '–')
     """
-    return "–" if estimate is None else f"{estimate.mean:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    if estimate is None or not estimate.n:
+        return "–"
+    return f"{estimate.mean:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 def points(difference: float) -> str:
@@ -43,12 +45,12 @@ def points(difference: float) -> str:
 
 
 def gain(estimate: Estimate | None) -> str:
-    """A difference in points with its interval, or a dash.
+    """A difference in points with its interval, or a dash where there is none or no row has one.
 
     >>> gain(Estimate(0.58227, 0.4665, 0.698, 79))
     '+58.2 [46.7, 69.8]'
     """
-    if estimate is None:
+    if estimate is None or not estimate.n:
         return "–"
     return f"{points(estimate.mean)} [{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
 

@@ -7,6 +7,8 @@ decides no result: a call waits, or the whole run stops, and then nothing is rem
 
 Only an endpoint that fails *different* calls is called down. A few calls that fail again and again while no other
 call is made may be at fault themselves: after the patience each of them fails for good, and the run goes on without.
+Calls that failed for good in an earlier session say nothing about the endpoint, or a run whose failures are retried
+could never end where they fail again.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 
 from promptprop.adapters.logs import redact
 from promptprop.adapters.models.limiter import Timing
-from promptprop.domain.errors import ModelError, ProviderDown
+from promptprop.domain.errors import ModelError, ProviderDown, RateLimited, UnreadableAnswer
 from promptprop.domain.events import EndpointPaused, EndpointRecovered, Event
 from promptprop.domain.models import storable
 
@@ -27,10 +29,13 @@ logger = logging.getLogger("promptprop.models.circuit")
 OPENS = 12  # failures in a row that open it
 DOUBTS = 5  # failures in a row from which on a call that has used up its attempts waits instead of failing
 CALLERS = 5  # different calls that must have failed before the endpoint is called down
-ROLE_CALLERS = 2  # the same for critic or rewriter, who are asked a few things at a time
+ROLE_CALLERS = 1  # the same for critic or rewriter: a question that is lost would change what the search finds
 LONGEST_COOL_DOWN = 15.0  # seconds between two probes
 PROMISE = 4 / 3  # a Retry-After may outlast the patience by so much: a minute's limit is waited for with the default
 IDLE = 2  # patiences without any attempt, after which the patience begins anew
+SLOWER = 3  # a probe that could bring the verdict waits so many times the longest answer so far, not the whole deadline
+LEAST_SHARE = 0.25  # of the deadline that it waits at least
+WORTH_TELLING = 5.0  # seconds of a promised Retry-After from which on a pause is told
 LONGEST_MESSAGE = 300  # characters of an error in an event
 
 
@@ -71,11 +76,16 @@ class Circuit:
         self._deadline = 0.0
         self._promised = False
         self._announced = False
+        self._held_at = 0.0
+        self._held_until = 0.0
         self._probes = 0
         self._next_probe = 0.0
         self._callers: set[str] = set()
         self._errors: Counter[str] = Counter()
         self._messages: dict[str, str] = {}
+        self._newest: dict[str, ModelError] = {}
+        self._longest = 0.0
+        self._resigned = False
 
     def listen(self, tell: Callable[[Event], object], run: str = "RUN") -> None:
         """From now on `tell` gets EndpointPaused and EndpointRecovered as they happen; remedies name the run."""
@@ -99,55 +109,91 @@ class Circuit:
         """An attempt is about to be sent."""
         return Attempt(self._timing.monotonic(), self.answers, self.failures, probe)
 
-    def answered(self) -> None:
-        """The endpoint has answered, if only by refusing one request for a reason of its own: all is well."""
+    def deadline(self, timeout: float, attempt: Attempt | None) -> float:
+        """Seconds that an attempt may take: a probe less than `timeout` where its failure would say that all is down.
+
+        Only what has answered before is known to be slow; a probe of a few calls could be all that one of them gets.
+        """
+        if attempt is None or not attempt.probe or not self._longest or len(self._callers) < self._enough:
+            return timeout
+        return min(timeout, max(SLOWER * self._longest, LEAST_SHARE * timeout))
+
+    def answered(self, attempt: Attempt | None = None) -> None:
+        """The endpoint has answered, if only by refusing one request for a reason of its own: all is well.
+
+        `attempt` is the one that brought a reply.
+        """
         now = self._timing.monotonic()
-        if self.open and self._announced:
-            seconds = round(now - self._since, 3)
+        if attempt is not None:
+            self._longest = max(self._longest, now - attempt.began)
+        held = self._held_until > 0 and now >= self._held_until
+        if held or (self.open and self._announced):
+            began = self._since if self.open and self._announced else self._held_at
+            seconds = round(now - began, 3)
+            self._held_until = 0.0
             logger.info("%s answers again after %.0f s", self.model, seconds, extra=self._facts())
             self._tell(EndpointRecovered(self.alias, self.model, seconds))
         self.answers += 1
         self._answered_at = now
         if self.failures:
             self.failures = 0
-            self.open = self._promised = self._announced = False
+            self.open = self._promised = self._announced = self._resigned = False
             self._callers.clear()
             self._errors.clear()
             self._messages.clear()
+            self._newest.clear()
 
     def failed(self, attempt: Attempt, caller: str, error: ModelError) -> None:
-        """An attempt ended with an error that a retry may cure; `caller` names the call. May bring the verdict."""
+        """An attempt ended with an error that a retry may cure. May bring the verdict.
+
+        `caller` names the call; "" is one that failed for good before, which is no witness against the endpoint.
+        """
         now = self._timing.monotonic()
         if not self.failures or attempt.began > self._failed_at + IDLE * self.patience:
             self._since = max(attempt.began, self._answered_at)
             self._deadline = self._since + self.patience
-            self._promised = self._announced = False
+            self._promised = self._announced = self._resigned = False
         self._failed_at = now
         self.failures += 1
         self._errors[error.code] += 1
         self._messages[error.code] = storable(redact(error.message))[:LONGEST_MESSAGE]
-        if len(self._callers) < self._enough:
+        self._newest[error.code] = error
+        if caller and len(self._callers) < self._enough:
             self._callers.add(caller)
         promised = self._promise(now, error)
-        if not self.open and (self.failures >= OPENS or (self.failures >= DOUBTS and now >= self._deadline)):
+        opens = self.failures >= OPENS or (self.failures >= DOUBTS and now >= self._deadline)
+        if not self.open and not self._resigned and opens:
             self._open(now)
         elif self.open and attempt.probe:
             self._probes += 1
             self._set_probe(now)
         if self.open:
             self._next_probe = max(self._next_probe, promised)
-            if attempt.probe or self.failures >= OPENS:
+            if self._callers and (attempt.probe or self.failures >= OPENS):
                 self._announce(now)
             later = attempt.probe or (attempt.answers == self.answers and attempt.failures > 0)
-            if later and now >= self._deadline and len(self._callers) >= self._enough:
-                self._give_up(now)
+            if later and now >= self._deadline:
+                self._conclude(now)
+
+    def held(self, asked: float, seconds: float) -> None:
+        """Everybody waits `seconds`, since the provider `asked` to be left alone so long: told where it is long."""
+        now = self._timing.monotonic()
+        if seconds < WORTH_TELLING or now < self._held_until or self.open:
+            return
+        self._held_at = self._held_at if self._held_until else now
+        self._held_until = now + seconds
+        error = self._newest.get(RateLimited.code)
+        message = self._messages[RateLimited.code] if error else "rate limited"
+        logger.info("%s asks to wait %.0f s", self.model, asked, extra=self._facts())
+        paused = EndpointPaused(self.alias, self.model, RateLimited.code, message, round(seconds, 3), round(asked, 3))
+        self._tell(paused)
 
     def suspect(self, answers: int) -> bool:
         """Whether a call that began after so many answers should wait, although its own attempts are used up.
 
         So it is while nothing has answered since: then the fault is more likely the endpoint's. Opens the circuit.
         """
-        if self.verdict is not None or self.answers != answers or self.failures < DOUBTS:
+        if self.verdict is not None or self._resigned or self.answers != answers or self.failures < DOUBTS:
             return False
         if not self.open:
             self._open(self._timing.monotonic())
@@ -192,12 +238,27 @@ class Circuit:
         code = self._errors.most_common(1)[0][0]
         return code, self._messages[code]
 
+    def _conclude(self, now: float) -> None:
+        """The patience is over: the endpoint is down, or else those who fail are at fault themselves."""
+        if len(self._callers) >= self._enough:
+            self._give_up(now)
+        elif not self._callers:
+            self.open, self._resigned = False, True
+            logger.info("only calls that failed before fail at %s", self.model, extra=self._facts())
+
     def _give_up(self, now: float) -> None:
-        seconds = now - self._since
+        code, message = self._reason()
+        mute = code != UnreadableAnswer.code
+        what = "has answered nothing" if mute else "has given no answer that can be read"
+        newest = self._newest[code]
+        cure, asked = newest.remedy, newest.retry_after or 0.0
+        beyond = asked > self.longest_wait and f"{asked:.0f} s" not in message
+        wait = f"; it asks to be left alone for {asked:.0f} s, longer than it is waited for" if beyond else ""
         self.verdict = ProviderDown(
-            f"{self.model} ({self.alias}) has answered nothing for {seconds:.0f} s: {self.failures} attempts failed "
-            f"in a row, most often with: {self._reason()[1]}",
-            remedy=f"when it answers again, `promptprop runs resume {self._run} --retry-errors` goes on where the run "
+            f"{self.model} ({self.alias}) {what} for {now - self._since:.0f} s: {self.failures} attempts failed "
+            f"in a row, most often with: {message}{wait}",
+            remedy=(f"{cure}; then " if cure else "when it answers again, ")
+            + f"`promptprop runs resume {self._run} --retry-errors` goes on where the run "
             "stopped; a larger `patience` of this model waits longer",
         )
         logger.info("%s answers nothing: the run stops", self.model, extra=self._facts())

@@ -73,6 +73,9 @@ class Call:
     failing: what a provider's outage does to a run must not depend on how many calls were under way. Such further
     attempts need room of their own in the budget.
 
+    `failed_before` tells that the call failed for good in an earlier session: it is no witness to an outage, and waits
+    for the end of none beyond the endpoint's patience.
+
     Set `last` when nobody waits any more: the attempt under way may end, but no other follows. `recorded` is awaited
     with a reply while its slot is still held, and gives the reply to use: so no more replies can be lost at a kill than
     the concurrency.
@@ -93,6 +96,7 @@ class Call:
         self.request = request
         self.attempts = Attempts(sent=0)
         self.last = False
+        self.failed_before = False
         self.recorded: Callable[[Reply, Attempts], Awaitable[Reply]] | None = None
         self._at_stake = False
         self._probed = False
@@ -138,14 +142,15 @@ class Call:
     async def _attempt(self) -> Reply:
         endpoint, request = self._endpoint, self.request
         prompt = sum(len(message.content) for message in request.messages) // BYTES_PER_TOKEN
-        async with endpoint.limiter.slot(prompt + endpoint.limit(request), request.key) as slot:
+        caller = "" if self.failed_before else request.key
+        async with endpoint.limiter.slot(prompt + endpoint.limit(request), caller) as slot:
             self._began = self._began or self._timing.monotonic()
             self._probed = slot.probe
             if self._answers < 0 and slot.attempt is not None:
                 self._answers = slot.attempt.answers
             self._at_stake = True
             try:
-                reply = await endpoint.client.complete(endpoint.bounded(request), endpoint.timeout)
+                reply = await endpoint.client.complete(endpoint.bounded(request), slot.deadline(endpoint.timeout))
             except ModelError as error:
                 self._at_stake = False
                 self._count_failure(error)
@@ -193,9 +198,16 @@ class Call:
             slot.throttled(error.retry_after)
 
     def _final(self, error: ModelError) -> ModelError:
-        """The error that the call ends with: that of the endpoint, where it has stopped everything meanwhile."""
+        """The error that the call ends with: that of the endpoint, where it has stopped everything meanwhile.
+
+        Raises what else has shut the gate, such as a store that refuses: then nothing can be final.
+        """
         shut_for = self._endpoint.limiter.shut_for
-        return shut_for if shut_for is not None and error.policy == "retry" and not self.last else error
+        if shut_for is None or error.policy != "retry" or self.last:
+            return error
+        if not isinstance(shut_for, ModelError):
+            raise shut_for
+        return shut_for
 
     async def _again(self, error: ModelError, made: int) -> bool:
         """Wait for the next attempt; False if there is none: policy, deadline, budget, or nobody waits any more."""
@@ -223,7 +235,7 @@ class Call:
         endpoint, circuit = self._endpoint, self._endpoint.limiter.circuit
         if self.last or endpoint.limiter.shut_for is not None:
             return None
-        if circuit is not None and circuit.over and self._probed:
+        if circuit is not None and circuit.over and (self._probed or self.failed_before):
             return None  # the endpoint's patience is over, and this call has had its chance
         elapsed = self._timing.monotonic() - self._began
         longest = circuit.longest_wait if circuit else None
@@ -234,6 +246,6 @@ class Call:
         limiter = self._endpoint.limiter
         if error.policy != "retry" or self.last or limiter.shut_for is not None:
             return False
-        if limiter.circuit is not None and limiter.circuit.over and self._probed:
+        if limiter.circuit is not None and limiter.circuit.over and (self._probed or self.failed_before):
             return False
         return limiter.suspect(self._answers)

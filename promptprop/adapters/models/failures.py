@@ -6,12 +6,14 @@ met it. Providers' words are redacted and cut here, before anything keeps them.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from promptprop.adapters.logs import REDACTED, redact
 from promptprop.adapters.models.keys import KEYS, provider_of
@@ -29,6 +31,7 @@ from promptprop.domain.errors import (
     RequestRefused,
     UnknownModel,
     UnreadableAnswer,
+    WrongAddress,
 )
 from promptprop.domain.models import Json, storable
 
@@ -46,6 +49,10 @@ _CONTEXT = re.compile(
 _FILTERED = re.compile(
     r"content_policy_violation|content_filter|content management policy|safety system|input was flagged", re.IGNORECASE
 )
+_PAGE = re.compile(
+    r"\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?<(?:!doctype\s+html|html|head|body|title|h1)\b", re.IGNORECASE
+)
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})</title", re.IGNORECASE)
 _SOON = re.compile(r"retry in ([0-9.]{1,9})s\b|\"retryDelay\"\s{0,4}:\s{0,4}\"([0-9.]{1,9})s", re.IGNORECASE)
 IN_TROUBLE = 500  # the status of an error that names none
 _STATUSES = {
@@ -56,13 +63,24 @@ _STATUSES = {
     "invalid_request_error": 400,
 }
 """The statuses that errors in answers mean, by their code or type."""
+LONG = 60.0  # seconds: a provider's wait that is told with its refusal
 _DAILY = re.compile(r"per_?day", re.IGNORECASE)
+
+
+PROXY_REMEDY = "does the proxy run? Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or except this host in NO_PROXY"
 
 
 class FilteredAnswer(ContentFiltered):
     """The provider did the work and then withheld it: it may be billed."""
 
     unconfirmed = True
+
+
+class ProxyUnauthorised(EndpointUnreachable):
+    """The proxy, not the provider, wants a name and a password: nothing was sent, and no attempt will be."""
+
+    exit_code = 2
+    policy = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +115,10 @@ def by_status(status: int, headers: Mapping[str, str], what: str, target: Target
         return QuotaExhausted(what, remedy=remedy)
     if status in (400, 403, 422) and _FILTERED.search(what):
         return filtered(what)
+    if elsewhere := _not_there(status, what, target):
+        return elsewhere
     if status in (401, 403) or (status == 400 and MISSING_KEY.search(what)):
         return unauthorised(what, target)
-    if status == 404:
-        return unknown_model(what, target)
     if status in (408, 429) or status >= 500:
         return _passing(status, what, target, soon)
     if _CONTEXT.search(what):
@@ -122,11 +140,21 @@ def _status(code: Json) -> int | None:
     return code if isinstance(code, int) and 400 <= code < 600 else None
 
 
+def _not_there(status: int, what: str, target: Target) -> ModelError | None:
+    """The errors of whoever answers in the API's place, or does not know what it is asked for; None for others."""
+    if status == 404:
+        return unknown_model(what, target)
+    if status == 405:
+        return wrong_address(what, target)
+    return proxy_unauthorised(what) if status == 407 else None
+
+
 def _passing(status: int, what: str, target: Target, soon: float | None) -> ModelError:
     """The errors that another attempt may not meet."""
     if status == 408:
         return timed_out(target)
     if status == 429:
+        what += f" (asks to wait {soon:.0f} s)" if soon is not None and soon > LONG else ""
         return RateLimited(what, remedy="lower rpm, tpm or concurrency of this model", retry_after=soon)
     return ProviderUnavailable(what, remedy="the provider is in trouble: try later", retry_after=soon)
 
@@ -161,7 +189,11 @@ def spoken(text: str, target: Target, code: str = "") -> str:
 
 
 def said_in(text: str) -> str:
-    """The message inside a JSON body, as Anthropic and Gemini send it; else the text itself."""
+    """The message inside a JSON body, as Anthropic and Gemini send it; a web page's title; else the text itself."""
+    if _PAGE.match(text):
+        title = _TITLE.search(text)
+        named = " ".join(html.unescape(title[1]).split()) if title else ""
+        return f"an HTML page, “{named}”" if named else "an HTML page"
     start = text.find("{")
     try:
         body, _end = json.JSONDecoder().raw_decode(text[start:]) if start >= 0 else (None, 0)
@@ -178,10 +210,53 @@ def timed_out(target: Target, seconds: float | None = None) -> CallTimedOut:
     return CallTimedOut(f"{target.model}: no complete answer{within}", remedy="raise this model's timeout")
 
 
-def unreachable(target: Target) -> EndpointUnreachable:
-    """No connection could be made: nothing was sent."""
+def unreachable(target: Target, proxy: str | None = None) -> EndpointUnreachable:
+    """No connection could be made: nothing was sent. `proxy` is the one that was to make it, if there is one."""
+    if proxy is not None:
+        what = f"{target.model}: no connection to {target.address} through the proxy{named_proxy(proxy)}"
+        return EndpointUnreachable(what, remedy=PROXY_REMEDY)
     remedy = f"is {target.address} right, and does it answer? Check api_base, network and proxy"
     return EndpointUnreachable(f"{target.model}: no connection to {target.address}", remedy=remedy)
+
+
+def insecure(target: Target) -> EndpointUnreachable:
+    """No secure connection could be made: nothing was sent."""
+    remedy = (
+        "is it https, or should the address begin with http://? If its certificate is signed by your own authority, "
+        "set SSL_CERT_FILE to that authority's file"
+    )
+    return EndpointUnreachable(f"{target.model}: no secure connection to {target.address}", remedy=remedy)
+
+
+def proxy_unauthorised(what: str) -> ProxyUnauthorised:
+    """The proxy, not the provider, wants a name and a password."""
+    remedy = "the proxy wants a name and a password: put them into HTTPS_PROXY or HTTP_PROXY, as in http://NAME:PASSWORD@HOST:PORT"
+    return ProxyUnauthorised(what, remedy=remedy)
+
+
+def wrong_address(what: str, target: Target) -> WrongAddress:
+    """There is a server, but nothing that takes such requests at this path."""
+    remedy = f"nothing takes requests at {target.address}: check api_base, which often ends in /v1"
+    return WrongAddress(what, remedy=remedy)
+
+
+def sent_on(target: Target, where: str) -> WrongAddress:
+    """The request arrived, but not at the API: what answers there sends its callers on `where`, time and again."""
+    remedy = "set api_base to the address that the redirect leads to, if you trust it"
+    return WrongAddress(f"{target.model}: {target.address} sends its callers on {where}", remedy=remedy)
+
+
+def named_proxy(proxy: str) -> str:
+    """A proxy for messages: its host and port, never the name and password in front of them.
+
+    >>> named_proxy("http://me:secret@proxy.example:3128/")
+    ' proxy.example:3128'
+    """
+    try:
+        host = urlsplit(redact(storable(proxy))).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+    return f" {host}" if host else ""
 
 
 def dropped(target: Target) -> ConnectionDropped:

@@ -6,11 +6,9 @@ So a model without a key is an error before anything starts, and not after the f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from promptprop.domain.models import Json
-from promptprop.domain.settings import names_secret
+from promptprop.domain.settings import is_loopback, names_secret
 
 KEYS: dict[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -41,6 +39,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 TOKENS = ("AZURE_AD_TOKEN", "ANTHROPIC_AUTH_TOKEN")
 """Variables that authenticate in another way than a key does: the vendor library must read them itself."""
 
+WIRE = ("extra_headers", "extra_query", "extra_body")
+"""Parameters that are sent as they are: who writes a reference there keeps something out of the configuration."""
+
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("gpt-", "openai"),
     ("chatgpt-", "openai"),
@@ -63,21 +64,6 @@ def provider_of(model: str) -> str | None:
     if slash:
         return prefix
     return next((provider for start, provider in FAMILIES if model.startswith(start)), None)
-
-
-def is_loopback(api_base: str | None) -> bool:
-    """True for an address on this very machine.
-
-    >>> is_loopback("http://localhost:11434"), is_loopback("https://api.example.com/v1"), is_loopback(None)
-    (True, False, False)
-    """
-    host = urlsplit(api_base).hostname if api_base else None
-    if host is None:
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def missing_key(model: str, api_base: str | None, env: Mapping[str, str]) -> str | None:
@@ -108,8 +94,8 @@ def find_key(model: str, api_base: str | None, env: Mapping[str, str]) -> str | 
     return next((env[name].strip() for name in names if env.get(name, "").strip()), None)
 
 
-def secrets_below(resolved: Json, written: Json, name: str = "", *, header: bool = False) -> Iterator[str]:
-    """The secrets in a model's parameters: texts under a secret's name, and what references in headers stand for.
+def secrets_below(resolved: Json, written: Json, name: str = "", *, wire: bool = False) -> Iterator[str]:
+    """The secrets in a model's parameters: texts under a secret's name, and what references in WIRE stand for.
 
     `written` is the same as the configuration has it, with references. Of a header such as `Bearer KEY` the words are
     secrets as well.
@@ -121,11 +107,11 @@ def secrets_below(resolved: Json, written: Json, name: str = "", *, header: bool
     if isinstance(resolved, Mapping):
         for key, value in resolved.items():
             below = written.get(key) if isinstance(written, Mapping) else None
-            yield from secrets_below(value, below, key, header=header or "header" in name.lower())
+            yield from secrets_below(value, below, key, wire=wire or name in WIRE or "header" in name.lower())
     elif isinstance(resolved, list | tuple):
         for index, value in enumerate(resolved):
             below = written[index] if isinstance(written, list | tuple) and index < len(written) else None
-            yield from secrets_below(value, below, name, header=header)
-    elif isinstance(resolved, str) and (names_secret(name) or (header and resolved != written)):
+            yield from secrets_below(value, below, name, wire=wire)
+    elif isinstance(resolved, str) and (names_secret(name) or (wire and resolved != written)):
         yield resolved
         yield from resolved.split()[1:]

@@ -176,7 +176,7 @@ class LedgerModels:
         Others may store a reply in the meantime; then both were asked for it, and the one stored first wins.
         """
         source = iter(requests)
-        while part := list(itertools.islice(source, TURN)):
+        while part := list(itertools.islice(source, min(TURN, self._window))):
             keys = [request.key for request in part]
             found = self._store.find_calls(self._run_id, keys, self._generation, self._cache)
             yield from ((request, found.get(request.key)) for request in part)
@@ -226,8 +226,14 @@ class LedgerModels:
                 await self._lose(request, _failure_of(error), _plus(before, attempts), generation)
 
         call = Call(endpoint, request, ticket, self._timing, failed)
+        call.failed_before = before.sent >= endpoint.retries.attempts or self._failed_before(request.key, generation)
         flight = self._flights.start(request.key, self._fly(call, before, generation), call)
         return _Entry(request, flight, hit=False, free=False)
+
+    def _failed_before(self, key: str, generation: int) -> bool:
+        """Whether a retry of errors has made it again: a call that fails for good time after time."""
+        earlier = (self._store.find_call(self._run_id, key, older, "off") for older in range(generation))
+        return any(known is not None and known.failure is not None for known in earlier)
 
     def _charge_lost(self, request: ModelRequest, batch: Batch, lost: Attempts) -> Attempts:
         """Count attempts of earlier sessions that brought nothing, once; returns all of this request so far."""
@@ -249,7 +255,16 @@ class LedgerModels:
         """Record attempts that brought nothing, all of this request so far."""
         self._lost[request.key, generation] = attempts
         lost = FailedCall(request, failure, attempts)
-        await self._store.commit_block(self._run_id, [], [lost], "", lost_in(generation))
+        try:
+            await self._store.commit_block(self._run_id, [], [lost], "", lost_in(generation))
+        except Exception as refusal:
+            self._shut(refusal)
+            raise
+
+    def _shut(self, refusal: Exception) -> None:
+        """Shut every gate for a store that refuses: what cannot be recorded must not be asked for."""
+        for endpoint in self._endpoints.values():
+            endpoint.limiter.shut(refusal)
 
     async def _pin(self, request: ModelRequest, record: RecordedCall) -> Landing:
         if record.call_id is None:
@@ -266,7 +281,11 @@ class LedgerModels:
             self._count(request, reply, attempts)
             counted = True
             spent = _plus(before, attempts)
-            stored = await self._store.record_call(self._run_id, request, reply, spent, generation, self._cache)
+            try:
+                stored = await self._store.record_call(self._run_id, request, reply, spent, generation, self._cache)
+            except Exception as refusal:
+                self._shut(refusal)
+                raise
             self._counted.add(request.key)
             return stored.reply or reply
 

@@ -86,9 +86,14 @@ class Slot:
         """True where the circuit was open: this request finds out whether the endpoint answers again."""
         return self.attempt is not None and self.attempt.probe
 
+    def deadline(self, timeout: float) -> float:
+        """Seconds that this request may take, at most `timeout`."""
+        circuit = self._limiter.circuit
+        return timeout if circuit is None else circuit.deadline(timeout, self.attempt)
+
     def succeeded(self, tokens: int) -> None:
         """The provider answered, and counted so many tokens."""
-        self._limiter.succeeded(tokens - self._tokens)
+        self._limiter.succeeded(tokens - self._tokens, self.attempt)
 
     def refused(self) -> None:
         """The provider refused this request for a reason of its own: it is there, and answers."""
@@ -129,7 +134,7 @@ class Limiter:
         self._requests = Pace(rpm, self._timing) if rpm else None
         self._tokens = Pace(tpm, self._timing) if tpm else None
         self._closed_until = 0.0
-        self._shut_for: ModelError | None = None
+        self._shut_for: Exception | None = None
         self._news: asyncio.Future[None] | None = None
         self._begun = 0
         self._halved_at = 0
@@ -141,7 +146,7 @@ class Limiter:
         return self._most
 
     @property
-    def shut_for(self) -> ModelError | None:
+    def shut_for(self) -> Exception | None:
         """What the gate was shut for; None while it is open."""
         return self._shut_for
 
@@ -172,8 +177,8 @@ class Limiter:
             if inside:
                 self._leave(probe=probe)
 
-    def shut(self, error: ModelError) -> None:
-        """Let nobody in any more: the endpoint refused for a reason that no further request can change."""
+    def shut(self, error: Exception) -> None:
+        """Let nobody in any more: no further request can change what is wrong, with the endpoint or with the store."""
         self._shut_for = self._shut_for or error
         self._spread()
         self._wake()
@@ -190,11 +195,11 @@ class Limiter:
         finally:
             asleep.cancel()
 
-    def succeeded(self, surplus: int) -> None:
+    def succeeded(self, surplus: int, attempt: Attempt | None = None) -> None:
         """A request went well; `surplus` tokens were used beyond the estimate (negative: fewer)."""
         if self._tokens is not None:
             self._tokens.correct(surplus)
-        self.answered()
+        self.answered(attempt)
         self._successes += 1
         if self._successes >= self.concurrency and self.concurrency < self._most:
             doubled = min(2 * self.concurrency, self._before)
@@ -202,12 +207,12 @@ class Limiter:
             self._successes = 0
             self._wake()
 
-    def answered(self) -> None:
+    def answered(self, attempt: Attempt | None = None) -> None:
         """The endpoint answers: an open circuit closes, and everybody goes on, few at first."""
         if self.circuit is None:
             return
         was_open = self.circuit.open
-        self.circuit.answered()
+        self.circuit.answered(attempt)
         if was_open:
             self._before = self.concurrency
             self.concurrency = max(1, self.concurrency // RESTART_SHARE)
@@ -224,8 +229,9 @@ class Limiter:
         self.circuit.failed(slot.attempt, caller, error)
         if self.circuit.verdict is not None:
             self.shut(self.circuit.verdict)
-        elif self.circuit.open and not was_open:
+        elif self.circuit.open != was_open:
             self._spread()
+            self._wake()
 
     def suspect(self, answers: int) -> bool:
         """As `Circuit.suspect`: whether a call that has used up its attempts should wait. Never without a circuit."""
@@ -248,6 +254,8 @@ class Limiter:
             longest = self.circuit.longest_wait if self.circuit else retry_after
             until = self._timing.monotonic() + min(retry_after, longest)
             self._closed_until = max(self._closed_until, until)
+            if self.circuit is not None:
+                self.circuit.held(retry_after, min(retry_after, longest))
         if slot.began > self._halved_at:
             self._halved_at = self._begun
             self._successes = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from promptprop.adapters.logs import redact, register_secret
+from promptprop.adapters.logs import redact, redact_answer, register_secret, register_url
 from promptprop.adapters.models.listing_http import Page, get_page, listing_session, unreadable, who
 from promptprop.adapters.models.listing_sources import Source
 from promptprop.domain.errors import CallTimedOut, ModelError, RequestRefused, UnknownModel
@@ -48,13 +48,17 @@ class Listing:
 
 async def ask_all(sources: Iterable[Source], seconds: float = SECONDS) -> list[Listing]:
     """Ask every server side by side, in the order given; a failure is an entry with its error, and ends nothing."""
+    wanted = list(sources)
+    if not wanted:
+        return []  # what is kept from a moment ago needs no client at all
     async with listing_session() as session:
-        return list(await asyncio.gather(*(_ask(session, source, seconds) for source in sources)))
+        return list(await asyncio.gather(*(_ask(session, source, seconds) for source in wanted)))
 
 
 async def _ask(session: ClientSession, source: Source, seconds: float) -> Listing:
     if source.key:
         register_secret(source.key)
+    register_url(source.base)
     pages: list[Page] = []
     try:
         models = await asyncio.wait_for(_models(session, source, pages), seconds)
@@ -132,7 +136,7 @@ def _model(source: Source, row: Mapping[str, Any]) -> ListedModel | None:
     if isinstance(methods, list) and not any(method in ANSWERING for method in methods):
         return None
     named: list[str] = [row[key] for key in ("id", "name", "model") if isinstance(row.get(key), str)]
-    name = storable(next(filter(None, named), "")).strip()
+    name = redact_answer(storable(next(filter(None, named), ""))).strip()
     name = name.removeprefix("models/" if source.dialect == "gemini" else "")
     if not name:
         return None

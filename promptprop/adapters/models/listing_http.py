@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from promptprop.adapters.logs import REDACTED, redact
-from promptprop.adapters.models.keys import KEYS, is_loopback
+from promptprop.adapters.models.keys import KEYS
 from promptprop.adapters.models.listing_sources import Source
 from promptprop.domain.errors import (
     AuthenticationFailed,
@@ -30,6 +30,7 @@ from promptprop.domain.errors import (
     UnreadableAnswer,
 )
 from promptprop.domain.models import storable
+from promptprop.domain.settings import is_loopback
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from promptprop.adapters.models.keys import KEYS, is_loopback, provider_of
+from promptprop.adapters.models.keys import KEYS, provider_of
 from promptprop.adapters.models.openai_http.addresses import PROVIDERS, Provider
+from promptprop.domain.settings import is_loopback
 
 Dialect = Literal["openai", "anthropic", "gemini", "cohere"]
 

@@ -8,20 +8,25 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from promptprop.adapters.logs import register_environment, register_secret
+from promptprop.adapters.logs import redact_answer, register_environment, register_secret, register_url
 from promptprop.adapters.models.failures import Target, textless, timed_out, withheld
-from promptprop.adapters.models.keys import is_loopback
+from promptprop.adapters.models.litellm_costs import cost_of
 from promptprop.adapters.models.litellm_errors import translate
-from promptprop.adapters.models.parameters import NO_KEY, Parameters, usage_bound
-from promptprop.adapters.models.prices import billed_price, listed_price
+from promptprop.adapters.models.litellm_heap import set_aside, take_back
+from promptprop.adapters.models.parameters import NO_KEY, Parameters, reported_usage, token_count, usage_bound
+from promptprop.adapters.models.prices import listed_price
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ModelError, UnreadableAnswer
-from promptprop.domain.models import PICO, Json, ModelRequest, Reply, Usage, storable
+from promptprop.domain.models import Json, ModelRequest, Reply, Usage, storable
+from promptprop.domain.settings import is_loopback
 
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no download at import
@@ -29,8 +34,6 @@ SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",  # else it reads the .env file of whatever folder it is started in
 }
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
-# models that LiteLLM asks a server about, blocking, where its list does not know what they cost
-ASKING = ("ollama/", "ollama_chat/", "huggingface/")
 
 _loading = threading.Lock()
 _open_clients: set[int] = set()
@@ -55,6 +58,8 @@ class LiteLLMClient:
         self._parameters = Parameters(model, params)
         if api_key:
             register_secret(api_key)
+        if api_base:
+            register_url(api_base)
         self._model = model
         self._key = api_key or (NO_KEY if is_loopback(api_base) else None)
         self._target = Target(model, api_base, api_key)
@@ -62,6 +67,8 @@ class LiteLLMClient:
 
     async def warm(self) -> None:
         """Load the library in a thread, so that the loop lives on meanwhile."""
+        if is_loopback(self._target.api_base):
+            spare_proxies(urlsplit(self._target.api_base or "").hostname or "")
         await asyncio.to_thread(load)
 
     async def complete(self, request: ModelRequest, timeout: float) -> Reply:
@@ -69,10 +76,10 @@ class LiteLLMClient:
         litellm = await self._library()
         # lone surrogates cannot be sent as UTF-8
         messages = [{"role": message.role, "content": storable(message.content)} for message in request.messages]
-        arguments = {**self._parameters.of(request.parameters), "messages": messages}
+        sent = self._parameters.of(request.parameters)
         began = time.monotonic()
-        response = await self._within(timeout, litellm.acompletion, arguments)
-        return self._reply(litellm, request, response, time.monotonic() - began)
+        response = await self._within(timeout, litellm.acompletion, {**sent, "messages": messages})
+        return self._reply(request, sent, response, time.monotonic() - began)
 
     async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
         """One vector a text, in order. Raises ModelError."""
@@ -105,7 +112,8 @@ class LiteLLMClient:
         return library
 
     async def _within(self, timeout: float, function: Any, arguments: dict[str, Any]) -> Any:
-        call = function(
+        call = partial(
+            function,
             model=self._model,
             api_base=self._target.api_base,
             api_key=self._key,
@@ -115,15 +123,18 @@ class LiteLLMClient:
             **arguments,
         )
         try:
-            return await asyncio.wait_for(call, timeout)  # LiteLLM's own is for each read: a slow body escapes it
+            # LiteLLM's own timeout is for each read: a slow body escapes it
+            response = await asyncio.wait_for(unlogged(call), timeout)
         except asyncio.TimeoutError as error:
             raise timed_out(self._target, timeout) from error
         except ModelError:
             raise
         except Exception as error:
             raise translate(error, self._target) from error
+        set_aside()  # not before an answer: much of the library is only loaded by a first call
+        return response
 
-    def _reply(self, litellm: ModuleType, request: ModelRequest, response: Any, latency: float) -> Reply:
+    def _reply(self, request: ModelRequest, sent: Mapping[str, Json], response: Any, latency: float) -> Reply:
         choices = getattr(response, "choices", None) or []
         if not choices:
             raise UnreadableAnswer(f"{self._model}: an answer without choices")
@@ -133,37 +144,45 @@ class LiteLLMClient:
             raise withheld(self._target)
         if text is None:
             raise textless(self._target, reason)
-        usage = usage_of(getattr(response, "usage", None)) or usage_bound(request.messages, text)
-        money = self._cost(litellm, request, response, usage)
-        return Reply(storable(text), usage, money, reason, str(response.model or self._model), latency)
-
-    def _cost(self, litellm: ModuleType, request: ModelRequest, response: Any, usage: Usage) -> int | None:
-        if self._price is not None:
-            return self._price.of(usage)
-        sent = self._parameters.of(request.parameters)
-        listed = billed_price(self._model, str(response.model or ""), parameters=sent)
-        if listed is None and self._model.startswith(ASKING):
-            return None
-        try:
-            usd = litellm.completion_cost(
-                completion_response=response,
-                model=self._model,
-                optional_params={"service_tier": sent.get("service_tier")},
-                vertex_location=sent.get("vertex_location"),
-            )
-        except Exception:  # noqa: BLE001 - LiteLLM raises whatever its table lookup happened to meet
-            return None
-        # 0 is also what it says where it lists no price
-        return picousd(usd) if usd or listed is not None else None
+        said, bound = getattr(response, "usage", None), usage_bound(request.messages, text)
+        usage = usage_of(said) or bound
+        price = self._price or (self.price() if is_absurd(said) else None)
+        money = cost_of(response, self._model, sent) if price is None else price.of(usage)
+        words, named, why = map(redact_answer, (storable(text), str(response.model or self._model), reason))
+        return Reply(words, usage, money, why, named, latency)
 
 
-def picousd(usd: float) -> int:
-    """LiteLLM's money, exactly as it prints it.
+def unlogged(call: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    """Start a call of LiteLLM's as one of its internal ones, of which it keeps no log: nobody reads it.
 
-    >>> picousd(3e-07)
-    300000
+    That is a tenth of what a call takes. A LiteLLM that cannot be told so makes the call all the same.
     """
-    return int((Decimal(str(usd)) * PICO).to_integral_value())
+    mark = internal_mark()
+    if mark is None:
+        return asyncio.ensure_future(call())
+    token = mark.set(True)
+    try:
+        return asyncio.ensure_future(call())  # the task has a context of its own, in which the mark stays
+    finally:
+        mark.reset(token)
+
+
+@lru_cache(maxsize=1)
+def internal_mark() -> ContextVar[bool] | None:
+    """Where LiteLLM notes that a call is one of its own within another; None where this version has no such place."""
+    try:
+        from litellm._internal_context import is_internal_call
+    except ImportError:
+        return None
+    return is_internal_call if isinstance(is_internal_call, ContextVar) else None
+
+
+def spare_proxies(host: str) -> None:
+    """No proxy is asked for `host`, a name of this machine: LiteLLM reads the proxies from the environment alone."""
+    if not any(name != "no" for name in getproxies()) or proxy_bypass(host):
+        return
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    os.environ["no_proxy"] = f"{named},{host}" if named else host
 
 
 def text_of(message: Any) -> str | None:
@@ -174,13 +193,19 @@ def text_of(message: Any) -> str | None:
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """Tokens as reported; None where nothing was."""
-    prompt, completion = getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
-    if not prompt and not completion:
-        return None
-    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0) or 0
-    reasoning = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0) or 0
-    return Usage(int(prompt), int(completion), int(cached), int(reasoning))
+    """Tokens as reported; None where nothing was, or what cannot be."""
+    return reported_usage(*_counts(usage))
+
+
+def is_absurd(usage: Any) -> bool:
+    """True where a count of tokens is reported that cannot be one: what LiteLLM makes of it is no cost either."""
+    return min(map(token_count, _counts(usage))) < 0
+
+
+def _counts(usage: Any) -> tuple[object, object, object, object]:
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0)
+    reasoning = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0)
+    return getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0), cached, reasoning
 
 
 def _loaded() -> ModuleType | None:
@@ -228,6 +253,7 @@ async def _release(litellm: ModuleType) -> None:
     """Close LiteLLM's pooled connections and its background task, and forget clients that are closed now."""
     from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 
+    take_back()
     await litellm.close_litellm_async_clients()
     litellm.in_memory_llm_clients_cache.flush_cache()
     await GLOBAL_LOGGING_WORKER.stop()

@@ -20,7 +20,10 @@ from promptprop.adapters.models.failures import (
     filtered,
     foreign,
     in_answer,
+    insecure,
+    proxy_unauthorised,
     said_in,
+    sent_on,
     spoken,
     timed_out,
     too_long,
@@ -28,6 +31,8 @@ from promptprop.adapters.models.failures import (
     unknown_model,
     unreachable,
 )
+from promptprop.adapters.models.keys import provider_of
+from promptprop.adapters.models.openai_http.addresses import PROVIDERS
 from promptprop.domain.errors import ModelError, RequestRefused, UnreadableAnswer
 
 _PREFIX = re.compile(r"^(?:litellm\.)?\w*(?:Error|Exception|Timeout)(?::\s*|\s+-\s+)")
@@ -45,8 +50,8 @@ def translate(error: Exception, target: Target) -> ModelError:
         return too_long(what)
     if isinstance(error, litellm.ContentPolicyViolationError):
         return filtered(what)
-    if _any(causes, httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL):
-        return unreachable(target)
+    if unconnected := _on_the_way(causes, target):
+        return unconnected
     if _any(causes, litellm.Timeout, httpx.TimeoutException):
         return timed_out(target)
     if _any(causes, httpx.TransportError):
@@ -54,6 +59,51 @@ def translate(error: Exception, target: Target) -> ModelError:
     if status is not None:
         return by_status(status, headers, what, target, str(error))
     return _without_response(error, causes, what, target)
+
+
+def _is_elsewhere(causes: list[BaseException], target: Target) -> bool:
+    """True where redirects were followed, as LiteLLM does: to no end, or to another host that did not answer."""
+    import httpx
+
+    if _any(causes, httpx.TooManyRedirects):
+        return True
+    if target.api_base is None or provider_of(target.model) not in PROVIDERS:
+        return False  # others may first have to fetch a token, from a host of its own
+    base = httpx.URL(target.api_base).host
+    asked = [_host_of(cause) for cause in causes if isinstance(cause, httpx.TransportError)]
+    return any(host not in (None, base) for host in asked)
+
+
+def _host_of(error: Any) -> str | None:
+    """Whom a request of httpx's that failed was for; None where its error does not say."""
+    try:
+        return str(error.request.url.host)
+    except RuntimeError:
+        return None
+
+
+def _on_the_way(causes: list[BaseException], target: Target) -> ModelError | None:
+    """What kept a request from the API; None where it was there. aiohttp's classes tell more than its transport's."""
+    import aiohttp
+    import httpx
+
+    if _is_elsewhere(causes, target):
+        return sent_on(target, "to another address")
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+            return insecure(target)
+        if isinstance(cause, aiohttp.ClientHttpProxyError):
+            if cause.status == 407:
+                return proxy_unauthorised(f"{target.model}: the proxy lets nobody in (HTTP 407)")
+            return unreachable(target, "")
+        if isinstance(cause, aiohttp.ClientProxyConnectionError):
+            return unreachable(target, f"//{cause.host}:{cause.port}")
+        if isinstance(cause, aiohttp.ClientOSError) and not isinstance(cause, aiohttp.ClientConnectorError):
+            return dropped(target)
+    if _any(causes, httpx.ProxyError):
+        return unreachable(target, "")
+    never = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+    return unreachable(target) if _any(causes, *never) else None
 
 
 def chain(error: BaseException) -> list[BaseException]:

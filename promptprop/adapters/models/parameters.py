@@ -11,6 +11,7 @@ from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Json, Message, Usage
 from promptprop.domain.settings import REFERENCE, RESERVED
 
+MOST_TOKENS = 10**9  # nobody's answer takes a thousandth of it, and what it costs still fits into a database
 NO_KEY = "no-key-needed"  # what a server of one's own is sent where no key is set: some insist on any
 
 
@@ -33,6 +34,25 @@ class Parameters:
                 register_secret(secret)
         given = {k: v for k, v in parameters.items() if k not in self.own or not _refers(v)}
         return {**self.own, **given}
+
+
+def token_count(value: object) -> int:
+    """A number of tokens as a provider reports it; 0 where it reports none, -1 where it cannot be one.
+
+    >>> token_count(5.0), token_count(None), token_count(-1), token_count(10**30)
+    (5, 0, -1, -1)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 <= value <= MOST_TOKENS else -1
+
+
+def reported_usage(prompt: object, completion: object, cached: object, reasoning: object) -> Usage | None:
+    """Tokens as a provider reports them; None where it reports none, or what cannot be: then the bound counts."""
+    counts = [token_count(count) for count in (prompt, completion, cached, reasoning)]
+    if min(counts) < 0 or not (counts[0] or counts[1]):
+        return None
+    return Usage(*counts)
 
 
 def usage_bound(messages: tuple[Message, ...], text: str) -> Usage:

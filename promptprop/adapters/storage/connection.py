@@ -159,18 +159,18 @@ class PointRead:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise whatever the database raises as a StorageError."""
+def translated(where: str = "") -> Iterator[None]:
+    """Raise whatever the database raises as a StorageError; `where` is the database, for those that name it."""
     try:
         yield
     except PromptPropError:
         raise
     except Exception as error:
-        raise translate(error) from error
+        raise translate(error, where) from error
 
 
-def translate(error: BaseException) -> PromptPropError:
-    """The error of our tree that says what `error` means, and what to do."""
+def translate(error: BaseException, where: str = "") -> PromptPropError:
+    """The error of our tree that says what `error` means, and what to do; `where` is the database, if it is known."""
     if isinstance(error, PromptPropError):
         return error
     original = (error.orig or error) if isinstance(error, DBAPIError) else error
@@ -198,8 +198,9 @@ def translate(error: BaseException) -> PromptPropError:
         remedy = "check the quota, `ulimit -f` and the disk itself, then resume: what was committed is safe"
         result = StorageError("the disk refuses to read or write the database", remedy=remedy)
     elif "not a database" in low or "malformed" in low:
-        remedy = "restore a backup, or pass another file with --db; `promptprop db check` tells more"
-        result = StorageError(f"the database is damaged or is no database: {text}", remedy=remedy)
+        remedy = "restore a backup, or pass another file with --db"
+        named = f"the database {where}".rstrip()
+        result = StorageError(f"{named} is damaged or is no database: {text}", remedy=remedy)
     elif (state or "").startswith(("08", "57P")) or (vendor and "connection" in low):
         remedy = "check that the server runs, and the host, user, password and name of the database URL, then try again"
         result = StorageError(f"the database server cannot be reached: {text}", remedy=remedy)

@@ -244,9 +244,26 @@ def _insert_calls(connection: Connection, rows: Sequence[CallRow]) -> list[Recor
         stored = _stored(connection, {row.place: None for row in ordered})
     else:  # all are new, and so the newest of their keys
         stored = {row.place: (number, *map(row.call.get, REPLY)) for row, number in zip(ordered, numbers, strict=True)}
-    for distinct in _rounds([{**row.pin, "call_id": stored[row.place][0]} for row in ordered]):
+    pins = [{**row.pin, "call_id": stored[row.place][0]} for row in ordered]
+    if numbers is None:
+        pins = [pin | _surplus(row, stored[row.place]) for row, pin in zip(ordered, pins, strict=True)]
+    for distinct in _rounds(pins):
         insert_rows(connection, run_calls, distinct, ADD_ATTEMPTS)
     return [_recorded(stored[row.place], row.attempts) for row in rows]
+
+
+def _surplus(row: CallRow, found: Sequence[Any]) -> dict[str, int]:
+    """What is put to the attempts of a reply that lost to another one: so both together are what the run has paid.
+
+    The reply that is pinned tells its own usage; the loser's was more or less than that (then this is negative).
+    """
+    pinned = dict(zip(REPLY, found[1:], strict=True))
+    tokens = sum(row.call[name] - pinned[name] for name in ("prompt_tokens", "completion_tokens"))
+    surplus = {"unconfirmed_tokens": row.attempts.unconfirmed_tokens + tokens}
+    money = row.attempts.unconfirmed_picousd
+    if None not in (money, row.call["picousd"], pinned["picousd"]):
+        surplus["unconfirmed_picousd"] = (money or 0) + row.call["picousd"] - pinned["picousd"]
+    return surplus
 
 
 def _rounds(pins: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -68,8 +68,8 @@ def lock_guard(url: str) -> Callable[[], None]:
         with _held_lock:
             lost = [lock.run_id for lock in _held.get(name, ()) if has_ended(lock.connection)]
         if lost:
-            message = f"the database server ended the connection that kept other processes off the run {lost[0]}"
-            remedy = f"resume it: `promptprop runs resume {lost[0]}`; what was committed is safe"
+            message = f"the database server ended the connection that kept other processes off the run {lost[0][:8]}"
+            remedy = f"resume it: `promptprop runs resume {lost[0][:8]}`; what was committed is safe"
             raise StorageError(message, remedy=remedy)
 
     return require
@@ -173,5 +173,5 @@ def _words(pid: int, host: str, since: datetime | None) -> str:
 
 def _locked(run_id: str, pid: int | None, holder: str) -> RunLocked:
     end = f"end it (`kill -INT {pid}`)" if pid else "end it"
-    remedy = f"wait until it is done, or {end} and then resume: `promptprop runs resume {run_id}`"
-    return RunLocked(f"{holder} is working on the run {run_id}", remedy=remedy)
+    remedy = f"wait until it is done, or {end} and then resume: `promptprop runs resume {run_id[:8]}`"
+    return RunLocked(f"{holder} is working on the run {run_id[:8]}", remedy=remedy)

@@ -112,15 +112,27 @@ def check(url: str) -> list[str]:
     """What is wrong with a database, in sentences; an empty list where nothing is.
 
     Looked at: the file's integrity, foreign keys, the revision, and whether the tables are those of this version.
+    Raises StorageError where there is no database, or none that can be read; an empty file is none.
     """
     file = sqlite_file(url)
     if file is not None and not file.exists():
         raise _absent(url)
+    try:
+        return _problems(url)
+    except StorageError as error:
+        if "db check" in error.remedy:  # which has just been run
+            error.remedy = "restore a backup, or pass another database with --db"
+        raise
+
+
+def _problems(url: str) -> list[str]:
     with _connected(url, "read") as connection:
         problems = _damage(connection)
         if problems:
             return problems
         revision = _revision(connection, url)
+        if revision is None:
+            raise _absent(url)
         if revision != HEAD:
             return [f"the database is at revision {revision}, this version of PromptProp is at {HEAD}"]
         return _broken_keys(connection) + _drift(connection)
@@ -138,7 +150,7 @@ def _connected(url: str, access: Access) -> Iterator[Connection]:
     """One connection for one purpose, with the database's errors translated."""
     engine = make_engine(url, access)
     try:
-        with translated(), engine.connect() as connection:
+        with translated(shown(url)), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()

@@ -15,7 +15,7 @@ from promptprop.adapters.storage.database import Database
 from promptprop.adapters.storage.records import json_text, storable_or_none
 from promptprop.adapters.storage.tables import calls, events, run_calls, runs
 from promptprop.domain.errors import AmbiguousRun, DatabaseTooNew, RunNotFound, StorageError
-from promptprop.domain.events import Event, RunStopped, StoredEvent, body_of, event_of
+from promptprop.domain.events import Event, StoredEvent, body_of, event_of
 from promptprop.domain.models import Json, storable
 from promptprop.ports import RunRow
 
@@ -85,6 +85,7 @@ class RunRows(Database):
         stop_reason: str | None = None,
         active_seconds: float | None = None,
         summary: Mapping[str, Json] | None = None,
+        snapshot: Mapping[str, Json] | None = None,
     ) -> None:
         """Change the fields that are given; a run that is running again has no stop reason. Raises RunNotFound."""
         given = {
@@ -92,6 +93,7 @@ class RunRows(Database):
             "stop_reason": storable_or_none(stop_reason),
             "active_seconds": active_seconds,
             "summary": None if summary is None else json_text(dict(summary)),
+            "snapshot": None if snapshot is None else json_text(dict(snapshot)),
         }
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if status == "running":
@@ -165,9 +167,18 @@ def _matching(reference: str) -> Select[Any]:
 
 
 def _body(event: Event) -> Json:
-    """An event's body. Why a run stopped may repeat what a server said; decisions are compared and stay as they are."""
+    """An event's body. Lifecycle events may repeat what a server said; decisions are compared and stay as they are."""
     body = body_of(event)
-    return {**body, "detail": redact(event.detail)} if isinstance(event, RunStopped) else body
+    return {name: _redacted(value) for name, value in body.items()} if event.lifecycle else body
+
+
+def _redacted(value: Json) -> Json:
+    """The value with every text in it redacted; names stay, for they are those of fields, roles and caps."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: _redacted(item) for name, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
 def _unknown(run_id: str) -> RunNotFound:

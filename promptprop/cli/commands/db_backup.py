@@ -37,6 +37,8 @@ def back_up(
     url = database_url(db, None, environment_of(env_file))
     target = default_backup(url, datetime.now(timezone.utc)) if file is None else file
     revision = stored_revision(url)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise UsageError(f"{target} is a device or a pipe, not a file", remedy="name a file")
     if target.is_file() and not shell.agree(f"replace {target}?"):
         raise UsageError(f"{target} exists already", remedy="name another file, or say -y to replace it")
     written = backup(url, target, replace=target.is_file())

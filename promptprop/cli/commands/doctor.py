@@ -83,9 +83,9 @@ def _examined(
     trouble = looked_at("environment", read_environment)
     if not trouble:  # else it would be told twice
         trouble = looked_at("config", read_config)
-    environment = environments[0] if environments else dict(os.environ)
-    register_environment(environment)
     loaded = loads[0] if loads else None
+    environment = dict(loaded.environment) if loaded else environments[0] if environments else dict(os.environ)
+    register_environment(environment)
     patient = Patient(environment, loaded, _inspect, db, offline, ping)
     return [*trouble, *examine_all(patient)]
 

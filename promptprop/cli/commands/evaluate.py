@@ -57,7 +57,8 @@ def evaluate(
         prepared = await prepare(store, loaded, prompts=chosen)
         if not shell.quiet:
             rows = [("rows", f"{split}, {repeats} answers each" if repeats > 1 else split)]
-            shell.draw_note([*head_parts(loaded.config.name, [*rows, *head_of(loaded.config, "evaluate")]), ""])
+            head = head_of(loaded.config, "evaluate", loaded.environment)
+            shell.draw_note([*head_parts(loaded.config.name, [*rows, *head]), ""])
         options = {"split": split, "repeats": repeats, "cache": mode}
         return await create_run(store, prepared, "evaluate", options), None
 

@@ -12,7 +12,7 @@ import typer
 from promptprop.cli.options import EnvFile, Sets
 from promptprop.cli.plain import one_line
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import UsageError
+from promptprop.domain.errors import InputError, PromptPropError, UsageError
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -159,6 +159,12 @@ def drawn(pings: list[Ping]) -> Iterable[RenderableType]:
             yield Text.assemble((f"  {name:<11}", "dim"), one_line(said))
 
 
+def told_apart(error: PromptPropError) -> tuple[str, str]:
+    """Message and remedy of an error; what is wrong with an input has its remedy in its only problem."""
+    problems = error.problems if isinstance(error, InputError) else ()
+    return (problems[0].message, problems[0].remedy) if len(problems) == 1 else (error.message, error.remedy)
+
+
 def facts_of(ping: Ping) -> Iterator[tuple[str, str]]:
     """What is said of one ping, one fact a line."""
     from promptprop.adapters.files.report_words import counted, money
@@ -168,9 +174,10 @@ def facts_of(ping: Ping) -> Iterator[tuple[str, str]]:
         yield "simulated", "answers come from this machine: nothing to reach, nothing to pay"
         return
     if ping.error is not None:
-        yield "error", ping.error.message
-        if ping.error.remedy:
-            yield "remedy", ping.error.remedy
+        message, remedy = told_apart(ping.error)
+        yield "error", message
+        if remedy:
+            yield "remedy", remedy
     elif ping.seconds is not None:
         named = ping.answered_as and ping.answered_as not in (ping.model, ping.model.partition("/")[2])
         yield "answers", f"in {ping.seconds * 1000:,.0f} ms" + (f", as {ping.answered_as}" if named else "")

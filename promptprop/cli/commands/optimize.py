@@ -141,7 +141,7 @@ def _starting(shell: Shell, loaded: LoadedConfig, cache: CacheMode, *, unlimited
         if not shell.quiet:
             from promptprop.cli.summary import head_parts
 
-            shell.draw_note([*head_parts(config.name, head_of(config, "optimize", plan)), ""])
+            shell.draw_note([*head_parts(config.name, head_of(config, "optimize", loaded.environment, plan)), ""])
         if config.budget.budget.unlimited and not unlimited:
             total = plan.total.high
             question = f"{NO_CAP}: up to {total.calls:,} calls and {total.tokens:,} tokens. Go on?"

@@ -13,9 +13,18 @@ def plan(shell: Shell, config: ConfigPath, sets: Sets = None, env_file: EnvFile 
     gain that the sealed rows can prove.
     """
     from promptprop.bootstrap.configuration import load
+    from promptprop.bootstrap.models import all_simulated
     from promptprop.cli.planning import plan_apart, plan_markdown, plan_parts
 
     loaded = load(config, sets or [], None, env_file)
     made = plan_apart(loaded)
-    document = {"name": loaded.config.name, "simulated": loaded.config.simulated, **made.as_json()}
-    shell.show(document, lambda: plan_parts(loaded.config, made), lambda: plan_markdown(loaded.config, made))
+    document = {
+        "name": loaded.config.name,
+        "simulated": all_simulated(loaded.config, loaded.environment),
+        **made.as_json(),
+    }
+    shell.show(
+        document,
+        lambda: plan_parts(loaded.config, loaded.environment, made),
+        lambda: plan_markdown(loaded.config, made),
+    )

@@ -50,11 +50,11 @@ def _runs(limit: int, env_file: Path | None, db: str | None) -> list[RunRow]:
 
 
 def _so_far(store: SqlStore, run: RunRow) -> dict[str, Json]:
-    """The figures of a run that has not come to its end, from its events."""
+    """The figures of a run that has not come to its end, from its events and from what it has paid."""
     from promptprop.domain.history import fold
 
-    history = fold(store.events(run.id))
-    total = history.spend.total
+    history, spend = fold(store.events(run.id)), store.paid_by_role(run.id)
+    total = spend.total
     best = history.trajectory[-1].score.mean if history.trajectory else None
     return {
         "score": best,
@@ -63,7 +63,7 @@ def _so_far(store: SqlStore, run: RunRow) -> dict[str, Json]:
         "calls": total.calls,
         "tokens": total.tokens,
         "picousd": total.picousd,
-        "unpriced": sum(role.unpriced for role in history.spend.roles.values()),
+        "unpriced": sum(role.unpriced for role in spend.roles.values()),
         "simulated": history.simulated,
     }
 

@@ -192,6 +192,7 @@ def test_a_lone_surrogate_is_written_escaped(tmp_path: Path) -> None:
         "x-api-key: {s}", "'X-API-Key': '{s}'", "(b'x-api-key', b'{s}')", 'api_key="{s}"', "api-key={s}",
         "postgresql+psycopg://me:{s}@host:5432/db", "https://user:{s}@host/path", "redis://:{s}@host",
         "https://host/v1?key={s}&alt=sse", "https://host/v1?a=1&access_token={s}", '{{"x-goog-api-key": "{s}"}}',
+        "https://{s}@host/v1", "http://host?code={s}", "https://host?X-Amz-Signature={s}&a=1", "//host?sslpassword={s}",
     ],
 )  # fmt: skip
 def test_what_looks_like_a_secret_is_blacked_out_and_the_rest_stays(text: str) -> None:
@@ -208,7 +209,8 @@ def test_what_looks_like_a_secret_is_blacked_out_and_the_rest_stays(text: str) -
     [
         "a task-oriented assistant", "risk-averse", "the bearer of news", "Bearer certificates are paid on sight",
         "https://host:8080/path?q=1", "mailto:me@example.org", "api_key: ${env:OPENAI_API_KEY}", "api_key=None",
-        "12:30@noon", "sqlite:////tmp/x.db", "an API key, which one?", "tokens=12",
+        "12:30@noon", "sqlite:////tmp/x.db", "an API key, which one?", "tokens=12", "https://host?api-version=2&n=1",
+        "postgresql://me@host/db", "https://host?code=${env:CODE}",
     ],
 )  # fmt: skip
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
@@ -264,6 +266,33 @@ def test_variables_that_are_called_like_secrets_are_blacked_out_and_paths_are_no
     })  # fmt: skip
     shown = logs.redact("qwertzuiop yxcvbnm12 editor-of-mine /home/me/key.json")
     assert shown == f"{REDACTED} {REDACTED} editor-of-mine /home/me/key.json"
+
+
+def test_answers_lose_what_was_sent_in_any_form_and_nothing_else() -> None:
+    redactor = Redactor(["known-only-canary"])
+    redactor.register("sent-canary/1", sent=True)
+    redactor.register("ollama", sent=True)
+    said = "known-only-canary, sk-looks-like-one-0815, ollama at https://me:pw@host, password: x"
+    assert redactor.redact_answer(said) == said
+    coded = base64.b64encode(b"me:sent-canary/1").decode()
+    for form in ("sent-canary/1", "sent-canary%2F1", "sent-canary%2f1", "sent-canary\\/1", coded):
+        assert REDACTED in redactor.redact_answer(f"you sent {form}!")
+    assert redactor.redact_answer("sent-canary/1, twice sent-canary/1") == f"{REDACTED}, twice {REDACTED}"
+
+
+def test_passwords_in_the_variables_of_addresses_are_blacked_out() -> None:
+    logs.register_environment({
+        "HTTPS_PROXY": "me:canary-proxy-pw@proxy:3128", "SHOP_URL": "redis://:canary%2Fredis@host/0",
+        "OPENAI_BASE_URL": "https://canary-base-token@host/v1", "OPENAI_ORG_ID": "org-canary-account",
+    })  # fmt: skip
+    told = "canary-proxy-pw canary/redis canary-base-token org-canary-account"
+    assert logs.redact(told) == " ".join([REDACTED] * 4)
+    assert logs.redact_answer(told) == f"{REDACTED} canary/redis {REDACTED} {REDACTED}"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@host/db", "http://host/v1?api-version=1", "http://[::1", "", "a b"])
+def test_an_address_without_a_secret_has_none(url: str) -> None:
+    assert list(logs.secrets_of_url(url)) == []
 
 
 @pytest.mark.parametrize("password", ["pa/ss/word", "pa#ss?word", "p@ss@word"])

@@ -17,6 +17,7 @@ from promptprop.domain.config import RunConfig
 from promptprop.domain.errors import ConfigError, UsageError
 from promptprop.domain.events import body_of, event_of
 from promptprop.ports import RunRow
+from promptprop.services.engine import Interventions
 
 
 async def new_run(
@@ -151,3 +152,15 @@ async def test_an_evaluation_runs_from_end_to_end(load_changed: Any, real_store:
     assert report.history.status == "finished"
     assert 0 <= report.history.record(report.seed.id).scores["test"].mean <= 1
     assert report.history.spend.total.calls == report.history.record(report.seed.id).scores["test"].n
+
+
+async def test_a_cap_on_money_that_comes_late_is_refused_at_an_unknown_price(
+    load_changed: Any, real_store: SqlStore, project: Path
+) -> None:
+    model = {"model": "openai/my-own", "api_base": "http://127.0.0.1:9/v1"}
+    run = await new_run(real_store, load_changed(**{"models.task": model}), "evaluate", {"split": "test"})
+    engine = build_engine(real_store, f"sqlite:///{project}/state/promptprop.db", {})
+    with pytest.raises(ConfigError, match=r"the price of openai/my-own \(task\) is not known"):
+        await engine.run(run.id, interventions=Interventions({"usd": "1"}))
+    assert real_store.events(run.id) == []
+    assert real_store.run(run.id).status == "created"

@@ -18,6 +18,7 @@ from promptprop.bootstrap.configuration import (
     option_models,
     project_folder,
     schema,
+    with_written_secrets,
 )
 from promptprop.domain.errors import ConfigError, StorageError
 
@@ -98,3 +99,24 @@ def test_a_database_that_must_exist_is_not_made(project: Path) -> None:
     with pytest.raises(StorageError):
         open_database(f"sqlite:///{project}/elsewhere.db", must_exist=True)
     assert not (project / "elsewhere.db").exists()
+
+
+def test_secrets_that_the_file_writes_out_are_read_from_it_again(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    config = """
+        task: Sort.
+        prompt: "{{ text }}"
+        data: {file: rows.jsonl, inputs: [text]}
+        models: {task: {model: openai/m, api_base: "http://127.0.0.1:9/v1", api_key: written-out-key-1}}
+        metrics: [exact]
+    """
+    file.write_text(config, encoding="utf-8")
+    loaded = load(file)
+    snapshot = {"config": loaded.config.snapshot(), "folder": str(tmp_path), "path": "run.yaml"}
+    assert "written-out-key-1" not in str(snapshot)
+    (name,) = with_written_secrets(snapshot, {}).keys()
+    assert with_written_secrets(snapshot, {"A": "b"}) == {"A": "b", name: "written-out-key-1"}
+    assert with_written_secrets(snapshot, {name: "mine"}) == {name: "mine"}
+    file.unlink()
+    assert with_written_secrets(snapshot, {"A": "b"}) == {"A": "b"}

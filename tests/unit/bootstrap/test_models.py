@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from promptprop.adapters.logs import redact
 from promptprop.adapters.models import litellm_client
+from promptprop.adapters.models.offline.client import OfflineClient
 from promptprop.adapters.models.openai_http.client import OpenAIHttpClient
 from promptprop.bootstrap import models as subject
 from promptprop.bootstrap.models import (
@@ -92,6 +93,17 @@ def test_a_key_that_is_not_needed_is_not_asked_for(load_changed: Any) -> None:
     config = load_changed(models=REAL).config
     check_keys(config, {"OPENAI_API_KEY": "sk-test"}, "evaluate")
     check_keys(load_changed().config, {}, "optimize")
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_a_server_of_this_machine_that_a_variable_names_needs_no_key(load_changed: Any, variable: str) -> None:
+    config = load_changed(**{"models.task": "openai/m"}).config
+    check_keys(config, {variable: "http://127.0.0.1:9/v1"}, "evaluate")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        check_keys(config, {variable: "https://gateway.example/v1"}, "evaluate")
+    asked = load_changed(**{"models.task": {"model": "openai/m", "client": "litellm"}}).config
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        check_keys(asked, {variable: "http://127.0.0.1:9/v1"}, "evaluate")
 
 
 def test_a_reference_whose_variable_is_missing_is_named(load_changed: Any) -> None:
@@ -307,3 +319,67 @@ async def test_a_requests_key_names_the_model_that_answers_and_not_the_variable_
         specs = price_endpoints(loaded.config, {"WHICH": name}, "evaluate")
         keys[name] = specs["task"].model
     assert keys == {"small": "openai/small", "large": "openai/large"}
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------
+
+NOT_ADDRESSES = [
+    "localhost:11434/v1",
+    "ftp://models.example",
+    "http:///v1",
+    "/v1",
+    "http://a:99999/v1",
+    "http://a b/v1",
+]
+
+
+@pytest.mark.parametrize("address", NOT_ADDRESSES)
+def test_what_is_no_address_is_refused_wherever_it_is_written(load_changed: Any, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"this address .*\n(?s:.)*write the whole address") as caught:
+        load_changed(**{"models.task": {"model": "openai/m", "api_base": address}})
+    assert caught.value.problems[0].place is not None
+    referred = load_changed(**{"models.task": {"model": "openai/m", "api_base": "${env:BASE}", "api_key": "${env:K}"}})
+    with pytest.raises(ConfigError, match=r"models\.task\.api_base: the address") as caught:
+        check_keys(referred.config, {"BASE": address, "K": "k"}, "evaluate")
+    assert "http://localhost:11434/v1" in str(caught.value)
+    assert f"{address} " not in caught.value.problems[0].message
+    named = load_changed(**{"models.task": "openai/m"}).config
+    with pytest.raises(ConfigError, match=r"models\.task: the address in OPENAI_BASE_URL"):
+        check_keys(named, {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-test"}, "evaluate")
+
+
+async def test_no_client_is_opened_at_what_is_no_address(load_changed: Any) -> None:
+    config = load_changed(**{"models.task": {"model": "openai/m", "api_base": "${env:BASE}"}}).config
+    with pytest.raises(ConfigError, match="names no host"):
+        await subject.open_client(config, config.models.task, {"BASE": "http://"}, "models.task")
+
+
+# --- simulated models that the environment names --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [{"calls": 9}, {"usd": 1}])
+async def test_a_model_that_the_environment_names_is_simulated_where_it_names_such_a_one(
+    load_changed: Any, budget: dict[str, Any]
+) -> None:
+    task = {"model": "${env:MODEL:-offline/task}", "temperature": 0}
+    config = load_changed(**{"models.task": task, "budget": budget}).config
+    literal = load_changed(**{"models.task": {**task, "model": "offline/task"}, "budget": budget}).config
+    for environment in ({}, {"MODEL": "offline/task"}):
+        check_keys(config, environment, "evaluate")
+        assert subject.all_simulated(config, environment)
+        endpoints, specs = await open_endpoints(config, environment, "evaluate")
+        assert isinstance(endpoints["task"].client, OfflineClient)
+        assert specs == price_endpoints(config, environment, "evaluate") == price_endpoints(literal, {}, "evaluate")
+        require_priced(config, specs)
+        await endpoints["task"].client.close()
+    real = {"MODEL": "openai/gpt-4o-mini"}
+    assert not subject.all_simulated(config, real)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        check_keys(config, real, "evaluate")
+    assert not subject.is_simulated(ModelConfig(model="${env:MODEL}"), {})
+
+
+def test_a_model_that_the_environment_names_may_have_a_world(load_changed: Any, project: Path) -> None:
+    model = {"model": "${env:MODEL:-offline/task}", "world": str(project / "desks.world.yaml")}
+    config = load_changed(**{"models.task": model}).config
+    assert price_endpoints(config, {}, "evaluate")["task"].parameters["world"]

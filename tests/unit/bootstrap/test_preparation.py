@@ -17,6 +17,7 @@ from promptprop.bootstrap.preparation import (
     create_run,
     limited_examples,
     prepare,
+    refreshed,
     require_rewriter,
 )
 from promptprop.domain.config import RunConfig
@@ -212,6 +213,7 @@ SAME = {"optimizer": {"name": "backprop", "options": {"children": 3, "rounds": 2
         {"output": "elsewhere"},
         {"models.task": {"model": "offline/task", "concurrency": 2, "rpm": 5, "tpm": 9, "timeout": 1, "retries": 0}},
         {"models.task": {"model": "offline/task", "api_key": "${env:OTHER_KEY}"}},
+        {"models.task": {"model": "offline/task", "api_base": "http://localhost:9/v1", "patience": 600}},
     ],
     ids=str,
 )
@@ -222,6 +224,25 @@ async def test_a_run_may_go_on_with(
     check_same(real_store.run(run.id), await prepare(real_store, load_changed(**{**SAME, **changes})))
 
 
+async def test_a_resumption_takes_over_what_may_differ_and_no_budget(
+    load_changed: Any, real_store: SqlStore, first_prepared: Prepared
+) -> None:
+    run = await create_run(real_store, first_prepared, "optimize", {"cache": "off"})
+    model = {"model": "offline/task", "patience": 600, "retries": 9, "api_base": "http://localhost:9/v1", "rpm": 5}
+    changes = {**SAME, "models.task": model, "budget": {"calls": 9}, "output": "elsewhere"}
+    prepared = await prepare(real_store, load_changed(**changes))
+    await real_store.update_run(run.id, snapshot=refreshed(run, prepared))
+    stored = real_store.run(run.id)
+    before, after = (RunConfig.model_validate(one.snapshot["config"]) for one in (run, stored))
+    task = after.models.task
+    assert (task.patience, task.retries, task.api_base, task.rpm) == (600, 9, "http://localhost:9/v1", 5)
+    assert after.output == prepared.config.output != before.output
+    assert after.budget == before.budget
+    assert after.models.rewriter == before.models.rewriter
+    assert {**stored.snapshot, "config": 0} == {**run.snapshot, "config": 0}
+    check_same(stored, first_prepared)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -229,6 +250,19 @@ async def test_a_run_may_go_on_with(
         ({"task": "Another task."}, "task"),
         ({"models.task": {"model": "offline/task", "temperature": 0.5}}, "models.task.temperature"),
         ({"models.rewriter": "offline/rewriter-weak"}, "models.rewriter.model"),
+        (
+            {
+                "models.task": {
+                    "model": "offline/task",
+                    "price": {"prompt_usd_per_million": 1, "completion_usd_per_million": 2},
+                }
+            },
+            "models.task.price.prompt_usd_per_million",
+        ),
+        (
+            {"models.task": {"model": "offline/task", "params": {"extra_body": {"timeout": 5}}}},
+            "models.task.params",
+        ),
         ({"prompt": "Other: {{ text }}"}, "seeds"),
         ({"prompt": [{"file": "prompt.md"}, "Other: {{ text }}"]}, "seeds"),
         ({"metrics": [{"id": "label", "type": "contains"}]}, "metrics.0.type"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -130,6 +131,13 @@ def test_a_backup_is_made_and_never_overwritten_unasked(filled: Path, run_cli: A
     found = run_cli("db", "backup", "--json").json
     assert Path(found["backup"]).parent == filled / ".promptprop/backups"
     assert found["size_bytes"] == Path(found["backup"]).stat().st_size
+
+
+def test_a_backup_never_goes_to_a_device(filled: Path, run_cli: Any) -> None:
+    ended = run_cli("db", "backup", os.devnull, "-y", "--json")
+    assert ended.code == 2
+    assert "is a device" in ended.json["error"]["message"]
+    assert "-y" not in ended.json["error"]["remedy"]
 
 
 def test_a_server_is_backed_up_by_its_own_tool(cli_project: Path, run_cli: Any) -> None:

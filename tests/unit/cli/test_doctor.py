@@ -113,6 +113,10 @@ def test_a_database_is_looked_into(ward: Path, states: Any, run_cli: Any) -> Non
     assert states("--offline")["database"][0] == "fail"
     (ward / ".promptprop/promptprop.db").write_bytes(b"garbage" * 1000)
     assert states("--offline")["database"][0] == "fail"
+    (ward / ".promptprop/promptprop.db").write_bytes(b"")
+    state, message, _ = states("--offline")["database"]
+    assert state == "ok"
+    assert "none yet" in message
 
 
 def test_a_run_that_is_worked_on_is_named(ward: Path, states: Any, run_cli: Any) -> None:

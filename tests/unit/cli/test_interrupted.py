@@ -128,6 +128,7 @@ def test_a_run_of_another_process_is_left_alone(stopped: str, cli_project: Path,
         ended = run_cli("runs", "resume", stopped)
     assert ended.code == 2
     assert "is working on the run" in ended.err
+    assert "goes on" not in ended.err
     assert "verdict" not in ended.err
     assert not report.exists()
     assert run_cli("runs", "resume", stopped).code == 0

@@ -212,6 +212,26 @@ def test_a_ping_that_fails_ends_as_a_run_would(
     assert "error" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("fault", "usd"), [("drop", None), ("html_answer", None), ("overloaded", "0.00"), ("quota", "0.00")]
+)
+def test_what_a_failed_ping_cost_is_nothing_only_where_the_provider_did_no_work(
+    keyless: Path, run_cli: Any, openai_server: OpenAIServer, fault: str, usd: str | None
+) -> None:
+    openai_server.fail_always(fault)
+    ping = ("models", "ping", "openai/gpt-4o-mini", "--api-base", openai_server.url)
+    assert run_cli(*ping, "--json").json["pings"][0]["usd"] == usd
+    assert ("cost not known" in run_cli(*ping).out) == (usd is None)
+
+
+def test_a_ping_without_a_key_says_on_a_line_of_its_own_what_to_do(keyless: Path, run_cli: Any) -> None:
+    lines = run_cli("models", "ping", "openai/gpt-4o-mini").out.splitlines()
+    (error,) = [line for line in lines if line.strip().startswith("error")]
+    (remedy,) = [line for line in lines if line.strip().startswith("remedy")]
+    assert error.endswith("OPENAI_API_KEY is not set")
+    assert "export OPENAI_API_KEY" in remedy
+
+
 def test_a_refused_format_is_no_failed_ping(keyless: Path, run_cli: Any, openai_server: OpenAIServer) -> None:
     openai_server.answers = loose
     openai_server.fail_at(2, "bad_request")

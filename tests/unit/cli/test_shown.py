@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptprop.adapters.files.report_markdown import render_markdown
-from promptprop.adapters.files.report_words import stop_sentence, verdict_sentence
+from promptprop.adapters.files.report_words import gain, score, stop_sentence, verdict_sentence
 from promptprop.cli.drawing import console_for, diff_text, print_all, wants_colour
 from promptprop.cli.plain import safe
-from promptprop.cli.progress import LINE_SECONDS, Lines
+from promptprop.cli.progress import LINE_SECONDS, Lines, paused
 from promptprop.cli.summary import summary_parts
 from promptprop.domain import events as facts
 from promptprop.domain.events import Estimate, Event, StoredEvent
 from promptprop.domain.history import fold
 from promptprop.domain.models import Candidate, Hypothesis, Prompt
-from promptprop.domain.report import SIMULATED_NOTE, Report, report_of
+from promptprop.domain.report import SIMULATED_NOTE, Report, estimate_json, report_of
 from promptprop.ports import Tick
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -128,6 +128,13 @@ def test_a_run_that_rows_failed_says_how_to_ask_them_again() -> None:
     assert "promptprop runs resume 3f2a9c1b --retry-errors" in " ".join(text.split())
 
 
+def test_a_run_that_failed_asks_failed_calls_again_only_where_there_are_any() -> None:
+    found = report(*facts_of_a_run()[:8], facts.RunStopped("failed", "the provider answers nothing"))
+    assert "--retry-errors" not in page(found)
+    text = page(replace(found, failed_calls=2))
+    assert "promptprop runs resume 3f2a9c1b --retry-errors" in " ".join(text.split())
+
+
 def test_a_search_without_a_rewrite_does_not_claim_that_one_failed() -> None:
     begun = [one for one in facts_of_a_run() if getattr(one, "candidate_id", "") != WINNER.id][:3]
     nothing = Estimate(0.0, 0.0, 0.0, 79)
@@ -226,3 +233,20 @@ def test_off_a_terminal_each_round_is_a_line_and_each_half_minute(
     assert told[1].startswith("round 1 · evaluating 3/40 · 1,238/4,000 calls · $0.46/$5.00 · 1:33/10:00")
     lines.accept(events[7])
     assert told[2].startswith("round 1: best 0.860 [0.75, 0.93] on select, 1 of 1 promoted")
+
+
+def test_a_score_on_no_row_is_a_dash_and_null_and_no_nought() -> None:
+    nothing = Estimate(0.0, 0.0, 1.0, 0)
+    assert (score(nothing), gain(nothing)) == ("–", "–")
+    assert estimate_json(nothing) == {"mean": None, "low": None, "high": None, "n": 0}
+
+
+def test_a_pause_says_whether_the_provider_asked_for_it() -> None:
+    mute = facts.EndpointPaused("task", "openai/m", "provider_unavailable", "500", 45.0)
+    assert paused(mute, 40.0).endswith("answers nothing: 500; trying again, gives up in 40 s")
+    asked = replace(mute, error="rate_limited", message="slow\ndown", seconds=20.0, retry_after=20.0)
+    said = "paused: task (openai/m) asks to be left alone for 20 s: slow down; asked again in 12 s"
+    assert paused(asked, 12.0) == said
+    assert facts.event_of("endpoint_paused", facts.body_of(asked)) == asked
+    before = {key: value for key, value in facts.body_of(mute).items() if key != "retry_after"}
+    assert facts.event_of("endpoint_paused", before) == mute

@@ -40,6 +40,19 @@ def test_a_cap_on_money_is_refused_before_anything_is_spent(
     assert run_cli("runs", "list", "--json").out.strip() in {"", "[]"} or command[0] == "plan"
 
 
+@pytest.mark.parametrize("command", ["plan", "eval"])
+def test_a_model_is_shown_by_the_name_that_the_environment_gives_it(
+    unpriced_project: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    config = unpriced_project / "small.yaml"
+    config.write_text(config.read_text().replace("model: openai/my-own", 'model: "openai/${env:TASK_MODEL:-none}"'))
+    monkeypatch.setenv("TASK_MODEL", "chosen")
+    ended = run_cli(command, "small.yaml")
+    assert ended.code == 0, ended.err
+    assert "task openai/chosen" in ended.out + ended.err
+    assert "${env:" not in ended.out + ended.err
+
+
 def test_a_plan_does_not_call_the_unknown_nothing(unpriced_project: Path, run_cli: Any) -> None:
     plan = run_cli("plan", "small.yaml", "--json").json
     assert plan["priced"] is False

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from laboratory import Lab, comparable, decisions_of, lifecycle_of, seeded_latency
 
 from promptprop.domain.budget import Budget
 from promptprop.domain.errors import BudgetExhausted, Interrupted, ProviderUnavailable
-from promptprop.services.engine import Interventions
+from promptprop.domain.models import ModelRequest
+from promptprop.ports import RunRow
+from promptprop.services.engine import Assembly, Interventions
+from promptprop.services.evaluate import Scoring
 
 NewLab = Callable[[str], Lab]
 
@@ -176,3 +184,95 @@ async def test_a_later_deadline_lets_an_interrupted_search_go_on(lab: Lab) -> No
     await lab.store.update_run(run_id, active_seconds=60.0)  # the deadline is met as soon as the replay is over
     with_more = await lab.run(run_id, interventions=Interventions(caps={"seconds": 100_000}))
     assert with_more.history.stop_reason == "no failures left"
+
+
+# --- caps that are lower than those in force, or the first of their kind ----------------------------------------------
+
+
+class ScoringLab(Lab):
+    """A laboratory that scores the seed on its select rows, as `eval` does."""
+
+    def assembly(self, store: Any, run: RunRow) -> Assembly:
+        return replace(super().assembly(store, run), optimizer=Scoring("select", repeats=8))
+
+
+def calls_of(lab: Lab) -> int:
+    return sum(lab.sent.values())
+
+
+async def interrupt_after(lab: Lab, run_id: str, calls: int) -> int:
+    """Cancel the run once so many calls are made or under way; returns how many calls were made in the end."""
+    asked: list[int] = []
+
+    def cancel(_request: ModelRequest, _nth: int) -> None:
+        if calls_of(lab) >= calls and not asked:
+            asked.append(calls_of(lab))
+            task.cancel()
+
+    lab.faults = cancel
+    task = asyncio.ensure_future(lab.run(run_id))
+    with pytest.raises(Interrupted):
+        await task
+    lab.faults = lambda _request, _nth: None
+    return calls_of(lab)
+
+
+@pytest.mark.parametrize("earlier", [None, 1000])
+@pytest.mark.parametrize("cap", [5, 20])
+async def test_a_cap_given_on_resume_holds_at_once_in_an_evaluation(
+    tmp_path: Path, earlier: int | None, cap: int
+) -> None:
+    whole, lab = (ScoringLab(tmp_path / name) for name in ("whole", "cut"))
+    for one in (whole, lab):
+        one.folder.mkdir()
+        one.budget = Budget(calls=earlier)
+    reference = await whole.run(await whole.new_run())
+    assert calls_of(whole) > 30
+    run_id = await lab.new_run()
+    paid = await interrupt_after(lab, run_id, 10)
+    assert 10 <= paid < 20
+    for given in (Interventions(caps={"calls": cap}), None):
+        with pytest.raises(BudgetExhausted) as exhausted:
+            await lab.run(run_id, interventions=given)
+        assert exhausted.value.exit_code == 5
+        assert calls_of(lab) == max(cap, paid)
+    report = await lab.run(run_id, interventions=Interventions(caps={"calls": 1000}))
+    assert comparable(report) == comparable(reference)
+    assert calls_of(lab) == calls_of(whole)
+    for one in (*whole.stores, *lab.stores):
+        one.close()
+
+
+@pytest.mark.parametrize("earlier", [None, 1000])
+@pytest.mark.parametrize("cap", [30, 60, 80])
+async def test_a_cap_given_on_resume_holds_at_once_in_a_search_and_in_every_later_replay(
+    new_lab: NewLab, earlier: int | None, cap: int
+) -> None:
+    ends = []
+    for name, deaths in (("straight", []), ("killed", [1, 2, 2])):
+        lab = new_lab(name)
+        lab.budget = Budget(calls=earlier)
+        run_id = await lab.new_run()
+        paid = await interrupt_after(lab, run_id, 40)
+        given: Interventions | None = Interventions(caps={"calls": cap})
+        for events in deaths:
+            await lab.run_and_die(run_id, events, interventions=given)
+            given = None if "cap_raised" in kinds(lab, run_id) else given
+        with contextlib.suppress(BudgetExhausted):
+            await lab.run(run_id, interventions=given)
+        assert calls_of(lab) <= max(cap, paid)
+        assert lab.engine().report(run_id).history.spend.total.calls == calls_of(lab)
+        ends.append((decisions_of(lab.store.events(run_id)), calls_of(lab)))
+    assert ends[0] == ends[1]
+    assert '"reason":"calls"' in ends[0][0][-1] or len(ends[0][0]) > 4
+
+
+@pytest.mark.parametrize("retries", [0, 7])
+async def test_another_number_of_retries_changes_nothing_of_what_a_cap_has_decided(lab: Lab, retries: int) -> None:
+    run_id = await run_to_a_dear_finish(lab)
+    before, sent = decisions_of(lab.store.events(run_id)), calls_of(lab)
+    lab.retries = retries
+    with pytest.raises(BudgetExhausted):
+        await lab.run(run_id)
+    assert decisions_of(lab.store.events(run_id)) == before
+    assert calls_of(lab) == sent <= 110

@@ -61,30 +61,29 @@ def test_another_kind_of_decision_is_a_difference() -> None:
         replay.meet(SearchEnded("rounds", 1, 3))
 
 
-def test_a_raised_cap_waits_for_the_refusal_or_the_next_decision() -> None:
+def test_a_cap_takes_effect_once_at_its_place_and_not_before() -> None:
     stored = record(STARTED, round_of(1), RunStopped("budget"), RunResumed(), CapRaised({"calls": 9}), round_of(2))
     replay = Replay(stored)
-    assert replay.take_caps(refused=True) is None  # before its place a refusal stands
+    assert replay.take_caps() is None
     replay.meet(round_of(1))
-    assert replay.take_caps(refused=False) is None
-    assert replay.take_caps(refused=True) == {"calls": 9}
-    assert replay.take_caps(refused=True) is None
+    assert replay.take_caps() == {"calls": 9}
+    assert replay.take_caps() is None
 
 
-def test_a_raised_cap_that_no_refusal_took_is_in_force_from_the_next_decision_on() -> None:
-    stored = record(STARTED, round_of(1), CapRaised({"calls": 9}), CapRaised({"usd": "1"}), round_of(2))
+def test_caps_that_met_no_barrier_at_their_place_are_taken_later_and_the_last_of_a_kind_holds() -> None:
+    stored = record(STARTED, round_of(1), CapRaised({"calls": 9}), CapRaised({"usd": "1", "calls": 4}), round_of(2))
     replay = Replay(stored)
     replay.meet(round_of(1))
     replay.meet(round_of(2))
-    assert replay.take_caps(refused=False) == {"calls": 9, "usd": "1"}
+    assert replay.take_caps() == {"calls": 4, "usd": "1"}
 
 
 def test_an_intervention_of_now_belongs_to_the_end_of_the_record() -> None:
     replay = Replay(record(STARTED, round_of(1)))
     replay.add_intervention(CapRaised({"calls": 9}))
-    assert replay.take_caps(refused=True) is None
+    assert replay.take_caps() is None
     replay.meet(round_of(1))
-    assert replay.take_caps(refused=True) == {"calls": 9}
+    assert replay.take_caps() == {"calls": 9}
 
 
 def test_retries_of_errors_take_effect_at_their_place() -> None:

@@ -16,7 +16,7 @@ from workbench_kit import Kit
 
 from promptprop.domain.budget import Budget
 from promptprop.domain.errors import BudgetSpent, ModelError, RequestRefused, TooManyErrors, UnknownModel
-from promptprop.domain.events import SearchEnded, StoredEvent
+from promptprop.domain.events import RoundStarted, SearchEnded, StoredEvent
 from promptprop.domain.models import (
     Ask,
     Candidate,
@@ -134,9 +134,11 @@ async def test_a_failing_row_is_missing_and_never_zero(new_kit: Any) -> None:
 
 async def test_a_prompt_that_cannot_be_filled_makes_the_row_missing_without_a_call(new_kit: Any) -> None:
     kit = await new_kit()
-    results = await kit.bench().evaluate(cells(2, Candidate({"main": Prompt.of("say {{ other }}")})))
+    bench = kit.bench()
+    await bench.evaluate(cells(1))
+    results = await bench.evaluate(cells(2, Candidate({"main": Prompt.of("say {{ other }}")})))
     assert [one.error.code for one in results if one.error] == ["template", "template"]
-    assert kit.client.sent == []
+    assert len(kit.client.sent) == 1
 
 
 async def test_more_missing_rows_than_allowed_stop_the_block_early_and_loudly(new_kit: Any) -> None:
@@ -156,6 +158,30 @@ async def test_a_few_missing_rows_do_not_stop_a_small_block(new_kit: Any) -> Non
     kit.client.script = refusing(range(12))
     with pytest.raises(TooManyErrors, match="5 of 6"):
         await bench.evaluate([Cell(ECHO, "r9"), Cell(ECHO, "r10"), Cell(ECHO, "r11")])
+
+
+async def test_where_nothing_at_all_has_a_score_few_missing_rows_stop_the_run_as_well(new_kit: Any) -> None:
+    kit = await new_kit(refusing(range(12)), max_error_rate=1.0)
+    with pytest.raises(TooManyErrors, match=r"2 of 2 evaluations have no score.*not this one") as stopped:
+        await kit.bench().evaluate(cells(2))
+    assert stopped.value.exit_code == 4
+    assert "--retry-errors" in stopped.value.remedy
+    assert [one.missing for one in kit.lab.store.evaluations("run")] == [True, True]
+
+
+async def test_a_recorded_decision_that_rests_on_missing_rows_alone_is_replayed(new_kit: Any) -> None:
+    kit = await new_kit(refusing(range(12)))
+    at = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    recorded = [StoredEvent("run", 1, at, RoundStarted(1, "abc", "best"))]
+    results = await kit.bench(Replay(recorded)).evaluate(cells(2))
+    assert all(one.missing for one in results)
+
+
+async def test_a_candidate_none_of_whose_rows_has_a_score_does_not_stop_a_run_that_has_some(new_kit: Any) -> None:
+    kit = await new_kit(refusing(range(8, 12)), max_error_rate=1.0)
+    bench = kit.bench()
+    await bench.evaluate(cells(3))
+    assert all(one.missing for one in await bench.evaluate([Cell(ECHO, "r8"), Cell(ECHO, "r9")]))
 
 
 async def test_an_allowed_error_rate_is_over_all_rows_so_far(new_kit: Any) -> None:

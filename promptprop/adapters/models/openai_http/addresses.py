@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from promptprop.adapters.models.keys import KEYS, find_key, is_loopback, provider_of
+from promptprop.adapters.models.keys import KEYS, find_key, provider_of
 from promptprop.adapters.models.parameters import NO_KEY
 from promptprop.domain.models import Json
+from promptprop.domain.settings import is_loopback
 
 
 @dataclass(frozen=True, slots=True)

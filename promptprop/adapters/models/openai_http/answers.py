@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from promptprop.adapters.models.failures import (
     textless,
     withheld,
 )
+from promptprop.adapters.models.parameters import reported_usage, token_count
 from promptprop.domain.errors import ModelError, UnreadableAnswer
 from promptprop.domain.models import Json, Usage, storable
 
@@ -103,23 +103,22 @@ def _written(usage: Json) -> int:
     if not isinstance(usage, dict):
         return 0
     names = ("cache_write_tokens", "cache_creation_tokens")
-    return next((count for name in names if (count := _count(_below(usage, "prompt_tokens_details", name)))), 0)
+    counts = (token_count(_below(usage, "prompt_tokens_details", name)) for name in names)
+    return next((count for count in counts if count > 0), 0)
 
 
 def usage_of(usage: Json) -> Usage | None:
-    """Tokens as reported; None where nothing was.
+    """Tokens as reported; None where nothing was, or what cannot be.
 
     >>> usage_of({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}})
     Usage(prompt_tokens=5, completion_tokens=2, cached_tokens=4, reasoning_tokens=0)
     """
     if not isinstance(usage, dict):
         return None
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    if not prompt and not completion:
-        return None
-    cached = _count(_below(usage, "prompt_tokens_details", "cached_tokens"))
-    reasoning = _count(_below(usage, "completion_tokens_details", "reasoning_tokens"))
-    return Usage(prompt, completion, cached or _count(usage.get("prompt_cache_hit_tokens")), reasoning)
+    cached = _below(usage, "prompt_tokens_details", "cached_tokens")
+    reasoning = _below(usage, "completion_tokens_details", "reasoning_tokens")
+    hit = cached if token_count(cached) else usage.get("prompt_cache_hit_tokens")
+    return reported_usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), hit, reasoning)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> ModelError:
@@ -192,10 +191,3 @@ def _below(value: dict[str, Any], *names: str) -> Json:
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found
-
-
-def _count(value: Json) -> int:
-    """A number of tokens; 0 for what cannot be one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    return max(0, int(value)) if math.isfinite(value) else 0

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from promptprop.adapters.logs import register_secret
+from promptprop.adapters.logs import redact_answer, register_secret, register_url
 from promptprop.adapters.models.failures import Target
 from promptprop.adapters.models.openai_http.addresses import Route, find_route
 from promptprop.adapters.models.openai_http.answers import Answer, read_chat, read_json, read_vectors, refusal
@@ -53,6 +53,7 @@ class OpenAIHttpClient:
             raise ConfigError(f"{model} has no address that the http client knows", remedy="set api_base")
         if route.key and route.key != NO_KEY:
             register_secret(route.key)
+        register_url(route.api_base)
         self._model = model
         self._route = route
         self._openai = route.provider == "openai"
@@ -79,7 +80,8 @@ class OpenAIHttpClient:
         usage = answer.usage or usage_bound(request.messages, answer.text)
         price = self._price or self._billed(answer)
         money = None if price is None else price.of(usage, answer.written)
-        return Reply(answer.text, usage, money, answer.reason, answer.model or self._route.name, latency)
+        text, named = redact_answer(answer.text), redact_answer(answer.model) or self._route.name
+        return Reply(text, usage, money, answer.reason, named, latency)
 
     async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
         """One vector a text, in order. Raises ModelError."""
@@ -137,5 +139,7 @@ def _headers(route: Route, environment: Mapping[str, str]) -> dict[str, str]:
     if route.provider == "openai":
         for header, variables in ORGANIZATION.items():
             value = next((environment[name] for name in variables if environment.get(name)), None)
-            headers |= {header: value} if value else {}
+            if value:
+                headers[header] = value
+                register_secret(value)
     return headers

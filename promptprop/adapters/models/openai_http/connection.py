@@ -11,17 +11,29 @@ import io
 import os
 import ssl
 from collections.abc import Mapping
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
-from promptprop.adapters.logs import redact, register_secret
-from promptprop.adapters.models.failures import Target, dropped, foreign, timed_out, unreachable
-from promptprop.domain.errors import EndpointUnreachable, ModelError, RequestRefused, UnreadableAnswer
+from promptprop.adapters.logs import redact, register_url
+from promptprop.adapters.models.failures import (
+    Target,
+    dropped,
+    foreign,
+    insecure,
+    named_proxy,
+    proxy_unauthorised,
+    sent_on,
+    timed_out,
+    unreachable,
+)
+from promptprop.domain.errors import ModelError, RequestRefused, UnreadableAnswer, WrongAddress
+from promptprop.domain.models import storable
+from promptprop.domain.settings import is_loopback
 
-LONGEST_ANSWER = 64 * 2**20  # bytes: a server gone mad must not fill the memory
+LONGEST_ANSWER = 16 * 2**20  # bytes: a server gone mad must not fill the memory
 LARGE = 2**20  # bytes: aiohttp wants larger bodies as a file, so that it can write them in pieces
 CONNECT_SECONDS = 15.0  # a connection takes milliseconds; the rest of the deadline is for the answer
 
@@ -62,7 +74,7 @@ class Connection:
             session = self._open()
         if self._timeout.total != timeout:
             self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(CONNECT_SECONDS, timeout * 0.9))
-        url = self._urls.get(path) or self._urls.setdefault(path, self._url.joinpath(path))
+        url = self._urls.get(path) or self._urls.setdefault(path, self._address(path))
         try:
             response = await session.post(
                 url if not query else url.update_query(query),
@@ -84,6 +96,10 @@ class Connection:
             raise
         except Exception as error:
             raise self._translated(error, timeout) from error
+
+    def _address(self, path: str) -> URL:
+        """The path below the address, which may have a query of its own."""
+        return self._url.joinpath(path).with_query(self._url.query)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -107,40 +123,40 @@ class Connection:
         return self._session
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        if (response.content_length or 0) > LONGEST_ANSWER:
+            raise self._endless()
         content = response.content
         data = await content.readany()
-        if content.at_eof():
+        if content.at_eof() and len(data) <= LONGEST_ANSWER:
             return data
         parts, size = [data], len(data)
-        while not content.at_eof():
+        while size <= LONGEST_ANSWER and not content.at_eof():
             data = await content.readany()
             parts.append(data)
             size += len(data)
-            if size > LONGEST_ANSWER:
-                what = f"{self._target.model}: an answer of more than {LONGEST_ANSWER >> 20} MB"
-                raise UnreadableAnswer(what, remedy="set max_tokens, and check that api_base is the API itself")
+        if size > LONGEST_ANSWER:
+            raise self._endless()
         return b"".join(parts)
 
-    def _elsewhere(self, response: aiohttp.ClientResponse) -> EndpointUnreachable:
-        """Nothing was done by the API: what answered sends its callers on."""
+    def _endless(self) -> UnreadableAnswer:
+        what = f"{self._target.model}: an answer of more than {LONGEST_ANSWER >> 20} MB"
+        return UnreadableAnswer(what, remedy="set max_tokens, and check that api_base is the API itself")
+
+    def _elsewhere(self, response: aiohttp.ClientResponse) -> WrongAddress:
+        """The request arrived, but not at the API: what answered sends its callers on, time and again."""
         try:
-            location = URL(response.headers.get("Location", ""))
-            host = redact(str(location.origin())) if location.absolute else "another path"
+            # before it is cut into parts, and its host put in small letters: nobody would know a key then
+            location = urlsplit(redact(storable(response.headers.get("Location", ""))))
+            origin = f"{location.scheme or self._url.scheme}://{location.netloc.rpartition('@')[2]}"
+            host = origin if location.netloc else "another path"
         except ValueError:
-            host = "elsewhere"
-        what = f"{self._target.model}: {self._target.address} sends its callers on to {host} (HTTP {response.status})"
-        return EndpointUnreachable(
-            what, remedy="set api_base to the address that the redirect leads to, if you trust it"
-        )
+            host = "another address"
+        return sent_on(self._target, f"to {host} (HTTP {response.status})")
 
     def _translated(self, error: Exception, timeout: float) -> ModelError:
         target = self._target
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-            remedy = "if its certificate is signed by your own authority, set SSL_CERT_FILE to that authority's file"
-            return EndpointUnreachable(f"{target.model}: no secure connection to {target.address}", remedy=remedy)
-        never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-        if isinstance(error, (*never, aiohttp.InvalidURL)):
-            return unreachable(target)
+        if unsent := self._unsent(error):
+            return unsent
         if isinstance(error, asyncio.TimeoutError):
             return timed_out(target, timeout)
         if isinstance(error, aiohttp.ClientResponseError):
@@ -153,6 +169,19 @@ class Connection:
                 what, remedy="check this model's key, extra_headers and extra_query for odd characters"
             )
         return UnreadableAnswer(f"{target.model}: the answer cannot be read ({type(error).__name__})")
+
+    def _unsent(self, error: Exception) -> ModelError | None:
+        """What went wrong before anything was sent; None where something was."""
+        target, proxy = self._target, None if self._proxy is None else str(self._proxy)
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+            return insecure(target)
+        if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
+            return proxy_unauthorised(f"{target.model}: the proxy{named_proxy(proxy or '')} lets nobody in (HTTP 407)")
+        if isinstance(
+            error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+        ):
+            return unreachable(target, proxy)
+        return unreachable(target) if isinstance(error, aiohttp.InvalidURL) else None
 
 
 def tls_context() -> ssl.SSLContext:
@@ -168,15 +197,18 @@ def tls_context() -> ssl.SSLContext:
 
 
 def find_proxy(url: URL) -> tuple[URL | None, dict[str, str] | None]:
-    """The proxy for an address and its headers, from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
+    """The proxy for an address and its headers, from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+    None for this machine: no proxy knows its servers.
+    """
     proxies = getproxies()
     found = proxies.get(url.scheme) or proxies.get("all")
-    if not found or not url.host or proxy_bypass(url.host):
+    if not found or not url.host or is_loopback(str(url)) or proxy_bypass(url.host):
         return None, None
     proxy = URL(found if "://" in found else f"http://{found}")
     if proxy.user is None:
         return proxy, None
-    register_secret(proxy.password or proxy.user)
+    register_url(str(proxy))
     return proxy.with_user(None), {"Proxy-Authorization": _basic(proxy)}
 
 

@@ -25,6 +25,7 @@ from promptprop.domain.errors import (
     ProviderDown,
     ProviderUnavailable,
     RateLimited,
+    UnreadableAnswer,
 )
 from promptprop.domain.events import EndpointPaused, EndpointRecovered, Event
 from promptprop.domain.models import Message, ModelRequest, Reply
@@ -100,13 +101,16 @@ class Desk:
         limiter = Limiter(concurrency, timing=self.hours.timing, circuit=self.circuit)
         self.endpoint = Endpoint("task", "m", self.client, limiter, Retries(retries), max_tokens=20)
 
-    async def make(self, name: str) -> Answered:
+    async def make(self, name: str, *, failed_before: bool = False) -> Answered:
         request = ModelRequest("task", "m", (Message("user", name),), {})
         ticket = self.purse.ticket(self.endpoint.worst(request), self.endpoint.retries.attempts)
-        return await Call(self.endpoint, request, ticket, self.hours.timing).make()
+        call = Call(self.endpoint, request, ticket, self.hours.timing)
+        call.failed_before = failed_before
+        return await call.make()
 
-    async def make_all(self, count: int, prefix: str = "") -> list[Answered]:
-        answers = await self.hours.until(*(self.make(f"{prefix}{n}") for n in range(count)))
+    async def make_all(self, count: int, prefix: str = "", *, failed_before: bool = False) -> list[Answered]:
+        calls = (self.make(f"{prefix}{n}", failed_before=failed_before) for n in range(count))
+        answers = await self.hours.until(*calls)
         return [answer for answer in answers if isinstance(answer, Answered)]
 
 
@@ -179,6 +183,56 @@ async def test_a_few_calls_that_fail_alone_are_missing_in_the_end_and_the_endpoi
     assert desk.hours.now >= 1045
     healthy = await desk.make_all(20)
     assert [answer.error for answer in healthy] == [None] * 20
+
+
+@pytest.mark.parametrize("count", [1, CALLERS, 40])
+async def test_calls_that_failed_for_good_before_and_fail_again_do_not_bring_the_endpoint_down(count: int) -> None:
+    """A run whose last rows always fail must come to its end, and soon after the patience however many they are."""
+    desk = Desk(lambda request, _: DOWN if "poison" in request.messages[-1].content else reply_to(request))
+    poisoned = await desk.make_all(count, "poison ", failed_before=True)
+    assert [answer.error for answer in poisoned] == [DOWN] * count
+    assert desk.hours.now <= 1045 + 15
+    assert desk.news == [], "nobody but them had to wait"
+    healthy = await desk.make_all(20)
+    assert [answer.error for answer in healthy] == [None] * 20
+
+
+async def test_an_outage_is_called_so_by_fresh_calls_among_those_that_failed_before() -> None:
+    desk = Desk()
+    old = [desk.make(f"old {n}", failed_before=True) for n in range(10)]
+    answers = await desk.hours.until(*old, *(desk.make(f"fresh {n}") for n in range(20)))
+    assert {type(answer.error) for answer in answers if isinstance(answer, Answered)} == {ProviderDown}
+
+
+async def test_calls_that_failed_before_are_answered_after_an_outage_shorter_than_the_patience() -> None:
+    answers = await Desk(up_at=30).make_all(20, failed_before=True)
+    assert [answer.error for answer in answers] == [None] * 20
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(0.0, 60.0), (1.0, 15.0), (10.0, 30.0), (40.0, 60.0)])
+def test_a_probe_that_may_bring_the_verdict_waits_a_few_times_the_longest_answer_at_most(
+    seconds: float, waits: float
+) -> None:
+    hours = Hours()
+    circuit = Circuit("task", "m", 45.0, hours.timing)
+    if seconds:
+        begun = circuit.begin()
+        hours.now += seconds
+        circuit.answered(begun)
+    for n in range(CALLERS - 1):
+        circuit.failed(circuit.begin(), str(n), DOWN)
+    assert circuit.deadline(60.0, circuit.begin(probe=True)) == 60.0, "one of few calls may be slow itself"
+    circuit.failed(circuit.begin(), "another", DOWN)
+    assert circuit.deadline(60.0, circuit.begin(probe=True)) == waits
+    assert circuit.deadline(60.0, circuit.begin()) == 60.0
+
+
+async def test_an_endpoint_whose_answers_have_no_text_is_not_said_to_be_silent() -> None:
+    desk = Desk(error=UnreadableAnswer("an answer without text (length)", remedy="raise max_tokens"))
+    verdict = (await desk.make_all(20))[0].error
+    assert isinstance(verdict, ProviderDown)
+    assert "no answer that can be read" in verdict.message
+    assert verdict.remedy.startswith("raise max_tokens; then `promptprop runs resume run-1 --retry-errors`")
 
 
 async def test_a_call_that_fails_while_others_are_answered_has_its_own_attempts_and_no_more() -> None:
@@ -342,3 +396,63 @@ def test_whatever_happens_no_two_probes_are_out_at_once_and_nobody_waits_for_eve
     faults: list[int], cancelled: set[int], count: int, concurrency: int
 ) -> None:
     asyncio.run(run_at_random(faults, cancelled, count, concurrency))
+
+
+# --- a promised Retry-After, and what is said of it -------------------------------------------------------------------
+
+
+async def test_a_pause_that_a_provider_asks_for_is_told_once_and_so_is_its_end() -> None:
+    busy = RateLimited("slow down", retry_after=20.0)
+    desk = Desk(lambda request, nth: busy if nth == 1 else reply_to(request), concurrency=4)
+    answers = await desk.make_all(4)
+    assert all(answer.reply for answer in answers)
+    paused, recovered = desk.news
+    assert isinstance(paused, EndpointPaused)
+    assert (paused.error, paused.message, paused.seconds, paused.retry_after) == (
+        "rate_limited",
+        "slow down",
+        20.0,
+        20.0,
+    )
+    assert isinstance(recovered, EndpointRecovered)
+    assert recovered.seconds >= 20
+
+
+async def test_an_answer_under_way_does_not_end_a_pause() -> None:
+    hours, news = Hours(), list[Event]()
+    circuit = Circuit("task", "m", 45.0, hours.timing)
+    circuit.listen(news.append)
+    circuit.held(30.0, 30.0)
+    circuit.answered(circuit.begin())
+    circuit.held(29.0, 29.0)
+    assert [type(one) for one in news] == [EndpointPaused]
+    hours.now += 31
+    circuit.answered(circuit.begin())
+    circuit.answered(circuit.begin())
+    assert news[1:] == [EndpointRecovered("task", "m", 31.0)]
+
+
+async def test_a_short_pause_is_not_worth_a_line() -> None:
+    busy = RateLimited("slow down", retry_after=2.0)
+    desk = Desk(lambda request, nth: busy if nth == 1 else reply_to(request), concurrency=4)
+    await desk.make_all(4)
+    assert desk.news == []
+
+
+async def test_a_wait_beyond_the_patience_is_named_where_the_run_gives_up() -> None:
+    desk = Desk(error=RateLimited("slow down", remedy="lower rpm", retry_after=3600.0), concurrency=16)
+    answers = await desk.make_all(16)
+    verdicts = [answer.error for answer in answers if isinstance(answer.error, ProviderDown)]
+    assert verdicts
+    assert "asks to be left alone for 3600 s" in verdicts[0].message
+    first = desk.news[0]
+    assert isinstance(first, EndpointPaused)
+    assert (first.seconds, first.retry_after) == (60.0, 3600.0)
+
+
+async def test_the_remedy_of_what_failed_most_often_is_kept_where_a_provider_is_given_up() -> None:
+    desk = Desk(error=EndpointUnreachable("no connection", remedy="check api_base"))
+    answers = await desk.make_all(8)
+    (verdict,) = {answer.error for answer in answers}
+    assert isinstance(verdict, ProviderDown)
+    assert verdict.remedy.startswith("check api_base; then `promptprop runs resume run-1 --retry-errors`")

@@ -7,6 +7,7 @@ import pytest
 from fake_clients import FakeClient, HeldClock, Script, reply_to
 
 from promptprop.adapters.models.endpoint import Answered, Call, Endpoint
+from promptprop.adapters.models.failures import ProxyUnauthorised
 from promptprop.adapters.models.limiter import Limiter
 from promptprop.adapters.models.purse import Purse
 from promptprop.adapters.models.retry import Retries
@@ -18,6 +19,7 @@ from promptprop.domain.errors import (
     EndpointUnreachable,
     ProviderUnavailable,
     RateLimited,
+    WrongAddress,
 )
 from promptprop.domain.models import Attempts, Message, ModelRequest, Reply
 
@@ -110,6 +112,23 @@ async def test_what_never_left_costs_nothing() -> None:
     assert answered.attempts == Attempts(sent=0)
     assert len(desk.client.sent) == 3
     assert desk.purse.spent == Amount()
+
+
+async def test_an_address_that_sends_its_callers_on_was_reached_and_stops_everything() -> None:
+    desk = Desk(fails(9, WrongAddress("sends its callers on", remedy="set api_base")))
+    answered = await desk.make(ask())
+    assert isinstance(answered.error, WrongAddress)
+    assert answered.attempts == Attempts(sent=1)
+    assert desk.purse.spent == Amount(calls=1)
+    assert desk.endpoint.limiter.shut_for is answered.error
+
+
+async def test_what_a_proxy_refused_costs_nothing_and_stops_everything() -> None:
+    desk = Desk(fails(9, ProxyUnauthorised("who are you", remedy="set HTTPS_PROXY")))
+    answered = await desk.make(ask())
+    assert answered.attempts == Attempts(sent=0)
+    assert desk.purse.spent == Amount()
+    assert desk.endpoint.limiter.shut_for is answered.error
 
 
 async def test_an_error_that_waiting_cannot_cure_is_final_at_once() -> None:

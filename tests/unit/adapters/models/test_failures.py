@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptprop.adapters.models.failures import LONGEST, Target, by_status, in_answer, retry_after, said_in, spoken
+from promptprop.adapters.models.failures import (
+    LONGEST,
+    ProxyUnauthorised,
+    Target,
+    by_status,
+    in_answer,
+    retry_after,
+    said_in,
+    spoken,
+)
 from promptprop.domain.errors import (
     AuthenticationFailed,
     CallTimedOut,
@@ -19,6 +28,7 @@ from promptprop.domain.errors import (
     RateLimited,
     RequestRefused,
     UnknownModel,
+    WrongAddress,
 )
 
 TARGET = Target("gemini/gemini-2.5-flash", None, "secret-key-value")
@@ -38,6 +48,8 @@ TARGET = Target("gemini/gemini-2.5-flash", None, "secret-key-value")
         (422, "unprocessable", RequestRefused),
         (400, "rejected by our safety system", ContentFiltered),
         (403, "Moderation: your input was flagged", ContentFiltered),
+        (405, "Method Not Allowed", WrongAddress),
+        (407, "Proxy Authentication Required", ProxyUnauthorised),
         (413, "Request too large", RequestRefused),
         (429, "slow down", RateLimited),
         (429, "content_filter is busy", RateLimited),
@@ -50,7 +62,7 @@ def test_a_status_and_what_was_said_decide_the_error(status: int, said: str, exp
 
 
 def test_every_error_that_stops_a_run_says_what_to_do() -> None:
-    for status in (401, 402, 403, 404):
+    for status in (401, 402, 403, 404, 405, 407):
         assert by_status(status, {}, "no", TARGET).remedy
 
 
@@ -100,3 +112,24 @@ def test_the_message_is_found_inside_a_json_body() -> None:
 @given(st.text(), st.none() | st.integers() | st.text() | st.lists(st.integers()), st.none() | st.text())
 def test_any_error_in_an_answer_is_a_model_error(text: str, code: object, kind: object) -> None:
     assert isinstance(in_answer(text, code, kind, TARGET), ModelError)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (
+            "<!DOCTYPE html>\n<html><head><title>502 Bad\n Gateway</title><script>x = {}</script>",
+            "an HTML page, “502 Bad Gateway”",
+        ),
+        ("  <html><title>Sign in &amp; go on</title></html>", "an HTML page, “Sign in & go on”"),
+        ('<html><body>{"error": {"message": "no"}}</body></html>', "an HTML page"),
+        ("a < b, and <html> is no tag here", "a < b, and <html> is no tag here"),
+    ],
+)
+def test_of_a_web_page_only_its_title_is_shown(page: str, said: str) -> None:
+    assert said_in(page) == said
+
+
+def test_a_long_wait_that_a_provider_asks_for_stands_in_the_message() -> None:
+    assert "asks to wait 3600 s" in by_status(429, {"retry-after": "3600"}, "slow down", TARGET).message
+    assert by_status(429, {"retry-after": "20"}, "slow down", TARGET).message == "slow down"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from promptprop.adapters.models.keys import KEYS, find_key, missing_key
+from promptprop.adapters.models.keys import KEYS, find_key, missing_key, secrets_below
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,12 @@ def test_of_other_providers_nothing_is_known(model: str) -> None:
 @pytest.mark.parametrize("base", ["http://127.0.0.1:8000/v1", "http://localhost:1234", "http://[::1]:1/v1"])
 def test_a_server_on_this_machine_needs_no_key(base: str) -> None:
     assert missing_key("openai/local", base, {}) is None
+
+
+def test_what_a_reference_stands_for_on_the_wire_is_a_secret_and_other_parameters_are_none() -> None:
+    written = {"extra_query": {"fn": "${env:A}"}, "extra_body": {"deep": [{"id": "${env:B}"}]}, "user": "${env:C}"}
+    resolved = {"extra_query": {"fn": "one"}, "extra_body": {"deep": [{"id": "two"}]}, "user": "three"}
+    assert list(secrets_below(resolved, written)) == ["one", "two"]
 
 
 def test_a_server_elsewhere_does() -> None:

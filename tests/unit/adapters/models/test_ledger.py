@@ -9,7 +9,7 @@ import pytest
 from fake_clients import FakeClient, HeldClock, Script, reply_to
 from fake_store import FakeStore
 
-from promptprop.adapters.models.endpoint import Endpoint
+from promptprop.adapters.models.endpoint import Answered, Call, Endpoint
 from promptprop.adapters.models.ledger import LedgerModels
 from promptprop.adapters.models.limiter import Limiter
 from promptprop.adapters.models.purse import Purse
@@ -22,7 +22,7 @@ from promptprop.domain.errors import (
     ProviderUnavailable,
     StorageFull,
 )
-from promptprop.domain.models import Message, ModelRequest, Outcome, Reply
+from promptprop.domain.models import Attempts, Message, ModelRequest, Outcome, Reply
 
 
 def ask(text: str, replicate: int = 0, role: str = "task") -> ModelRequest:
@@ -130,7 +130,7 @@ async def test_requests_are_read_in_a_window() -> None:
     given = 0
     async for _ in desk.ledger.complete_all(source()):
         given += 1
-        assert read <= given + 5
+        assert read <= given + 2 * 5, "a window, and as many that are looked up together"
     assert given == 40
 
 
@@ -294,6 +294,48 @@ async def test_a_store_that_refuses_ends_the_work() -> None:
     with pytest.raises(StorageFull):
         await desk.answer([ask("a")])
     assert desk.ledger.spend.of("task").calls == 1
+
+
+@pytest.mark.parametrize("answer", [None, ProviderUnavailable("down")])
+async def test_nothing_is_sent_any_more_once_the_store_has_refused(answer: Exception | None) -> None:
+    """Neither by calls that get the slot of one whose reply could not be recorded, nor by a retry."""
+    sent_by_then: list[int] = []
+    desk = Desk(lambda request, _: answer or reply_to(request))
+
+    class Refusal(StorageFull):
+        def __init__(self) -> None:
+            super().__init__("no space")
+            sent_by_then.append(len(desk.client.sent))
+
+    async def refuse(*_values: object, **_named: object) -> None:
+        raise Refusal
+
+    desk.store.record_call = desk.store.commit_block = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(StorageFull):
+        await desk.answer(asks(40))
+    await desk.ledger.close()
+    assert len(desk.client.sent) == sent_by_then[0] <= 4
+    assert desk.ledger.take_failures() == [], "nothing may be called final"
+
+
+async def test_a_call_that_failed_in_any_earlier_generation_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Desk(lambda request, _: ContextTooLong("long") if request == ask("bad") else reply_to(request))
+    await first.answer([ask("bad"), ask("good")])
+    first.store.commit_failures("run", first.ledger.take_failures())
+    made: dict[str, bool] = {}
+
+    async def make(call: Call) -> Answered:
+        made[call.request.messages[-1].content] = call.failed_before
+        return Answered(reply_to(call.request), None, Attempts())
+
+    monkeypatch.setattr(Call, "make", make)
+    for retries in (1, 2):
+        resumed = first.session()
+        for _ in range(retries):
+            resumed.ledger.retry_failures()
+        await resumed.answer([ask("bad"), ask(f"new {retries}")])
+        assert made.pop("bad")
+        assert not made.pop(f"new {retries}")
 
 
 # --- budget -----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import openai_server as server_module
@@ -15,7 +16,7 @@ from openai_server import Answer, OpenAIServer
 
 from promptprop.adapters.logs import redact
 from promptprop.adapters.models.failures import LONGEST
-from promptprop.adapters.models.litellm_client import SETTINGS, LiteLLMClient, load
+from promptprop.adapters.models.litellm_client import SETTINGS, LiteLLMClient, internal_mark, load
 from promptprop.adapters.models.prices import listed_price
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ConfigError, RequestRefused
@@ -118,7 +119,8 @@ def test_the_library_is_loaded_without_callbacks_downloads_or_a_log_of_its_own()
     litellm = load()
     assert all(os.environ[name] == value for name, value in SETTINGS.items())
     assert litellm.drop_params
-    assert [litellm.callbacks, litellm.success_callback, litellm.failure_callback] == [[], [], []]
+    assert [litellm.callbacks, litellm.failure_callback] == [[], []]
+    assert set(litellm.success_callback) <= {"cache"}  # that is of LiteLLM's client of Gemini, if another test used it
     handlers = [handler for name in ("LiteLLM", "LiteLLM Router") for handler in logging.getLogger(name).handlers]
     assert all(isinstance(handler, logging.NullHandler) for handler in handlers)
 
@@ -167,6 +169,14 @@ async def test_references_of_a_request_are_sent_as_what_they_stand_for(openai_se
     assert redact("of t3nantSecret and of a shop") == "of [redacted] and of a shop"
 
 
+async def test_an_answer_that_repeats_the_key_comes_without_it(openai_server: OpenAIServer) -> None:
+    key = "canary-answer-0815"
+    client = LiteLLMClient("openai/gpt-4o-mini", openai_server.url, key)
+    reply = await client.complete(ask(f"you sent {key}"), 20)
+    await client.close()
+    assert reply.text == "you sent [redacted]"
+
+
 @pytest.mark.parametrize("name", ["api_key", "timeout", "num_retries", "max_retries", "fallbacks", "n", "stream"])
 def test_params_cannot_take_over_what_belongs_to_the_client(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
@@ -195,3 +205,38 @@ def test_no_warning_of_litellms_own_types_reaches_a_run() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_litellm_prepares_no_log_of_a_call_unless_it_cannot_be_told_so(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    load()
+    from litellm._internal_context import is_internal_call
+    from litellm.litellm_core_utils.litellm_logging import Logging
+
+    logged = []
+
+    async def handler(_: object, result: object, **__: object) -> None:
+        logged.append(result)
+
+    monkeypatch.setattr(Logging, "async_success_handler", handler)
+    if not told:
+        monkeypatch.setitem(sys.modules, "litellm._internal_context", None)
+    internal_mark.cache_clear()
+    client = LiteLLMClient("openai/local", openai_server.url)
+    reply = await client.complete(ask(), 20)
+    if not told:
+        await until(lambda: bool(logged))
+    await client.close()
+    internal_mark.cache_clear()
+    assert (reply.text, len(logged)) == ("hello", 0 if told else 1)
+    assert not is_internal_call.get()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("what was waited for did not come about within 10 s")

@@ -1,19 +1,30 @@
 from __future__ import annotations
 
+import aiohttp
+import httpx
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from litellm.llms.custom_httpx.aiohttp_transport import AIOHTTP_EXC_MAP
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
-from promptprop.adapters.models.failures import Target
+from promptprop.adapters.models.failures import ProxyUnauthorised, Target
 from promptprop.adapters.models.litellm_client import load
 from promptprop.adapters.models.litellm_errors import message_of, translate
 from promptprop.domain.errors import (
     AuthenticationFailed,
+    ConnectionDropped,
+    EndpointUnreachable,
     ModelError,
     ProviderUnavailable,
     RateLimited,
     UnknownModel,
     UnreadableAnswer,
+    WrongAddress,
 )
 
+KEY_OF_CONNECTION = ConnectionKey("127.0.0.1", 9, False, True, None, None, None)
+INFO = aiohttp.RequestInfo(URL("http://127.0.0.1:9"), "CONNECT", CIMultiDictProxy(CIMultiDict()))
 TARGET = Target("gemini/gemini-2.5-flash", None, "secret-key-value")
 
 
@@ -63,3 +74,50 @@ def test_an_error_in_place_of_an_answer_has_its_class_whatever_its_code_is(
     translated = translate(outer, TARGET)
     assert type(translated) is expected
     assert "slow down" in translated.message
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected", "unconfirmed"),
+    [
+        (aiohttp.ClientHttpProxyError(INFO, (), status=407), ProxyUnauthorised, False),
+        (aiohttp.ClientHttpProxyError(INFO, (), status=502), EndpointUnreachable, False),
+        (aiohttp.ClientProxyConnectionError(KEY_OF_CONNECTION, OSError(111, "refused")), EndpointUnreachable, False),
+        (aiohttp.ClientConnectorError(KEY_OF_CONNECTION, OSError(111, "refused")), EndpointUnreachable, False),
+        (aiohttp.ClientConnectorSSLError(KEY_OF_CONNECTION, OSError(1, "wrong version")), EndpointUnreachable, False),
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), ConnectionDropped, True),
+    ],
+)
+def test_what_the_transport_met_tells_whether_anything_was_sent(
+    cause: Exception, expected: type[ModelError], unconfirmed: bool
+) -> None:
+    litellm = load()
+    error = litellm.APIConnectionError("cannot connect", "openai", "m")
+    error.__cause__ = next(made(str(cause)) for kind, made in AIOHTTP_EXC_MAP.items() if isinstance(cause, kind))
+    error.__cause__.__cause__ = cause
+    translated = translate(error, TARGET)
+    assert type(translated) is expected
+    assert translated.unconfirmed is unconfirmed
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("http://b\u00fccher.example/v1/x", EndpointUnreachable),
+        ("http://xn--bcher-kva.example/v1/x", EndpointUnreachable),
+        ("http://login.example/", WrongAddress),
+    ],
+)
+@pytest.mark.parametrize("base", ["http://B\u00fccher.example/v1", "http://xn--bcher-kva.example/v1"])
+def test_a_connection_that_another_host_did_not_take_was_a_redirects(
+    base: str, asked: str, expected: type[ModelError]
+) -> None:
+    error = load().APIConnectionError("cannot connect", "openai", "m")
+    error.__cause__ = httpx.ConnectError("no", request=httpx.Request("POST", asked))
+    assert type(translate(error, Target("openai/m", base, None))) is expected
+    assert type(translate(error, Target("watsonx/m", base, None))) is EndpointUnreachable
+
+
+def test_a_refusal_of_an_httpx_proxy_was_never_sent() -> None:
+    error = load().APIConnectionError("407", "openai", "m")
+    error.__cause__ = httpx.ProxyError("407 Proxy Authentication Required")
+    assert type(translate(error, TARGET)) is EndpointUnreachable

@@ -118,6 +118,19 @@ async def test_references_of_a_request_are_sent_as_what_they_stand_for(openai_se
     assert redact("of t3nantHttp") == "of [redacted]"
 
 
+async def test_an_answer_that_repeats_what_was_sent_in_secret_comes_without_it() -> None:
+    key, organization = "canary-key-0815", "org-canary-0815"
+    message = {"content": f"you sent {key} for {organization}, and sk-unknown-0123456789"}
+    async with answering(completion(message, model=f"m {key}")) as server:
+        environment = {"OPENAI_ORG_ID": organization}
+        client = OpenAIHttpClient("openai/m", server.url, key, environment=environment)
+        reply = await client.complete(ask(), 20)
+        await client.close()
+    assert reply.text == "you sent [redacted] for [redacted], and sk-unknown-0123456789"
+    assert reply.model == "m [redacted]"
+    assert organization in server.seen[0][1].values()
+
+
 async def test_requests_with_other_parameters_get_other_bodies(
     openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

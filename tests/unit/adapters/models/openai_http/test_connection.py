@@ -11,8 +11,8 @@ import pytest
 from loopback import answering, completion
 from yarl import URL
 
-from promptprop.adapters.logs import redact
-from promptprop.adapters.models.failures import Target
+from promptprop.adapters.logs import redact, register_secret
+from promptprop.adapters.models.failures import ProxyUnauthorised, Target
 from promptprop.adapters.models.openai_http import connection as subject
 from promptprop.adapters.models.openai_http.connection import Connection, find_proxy
 from promptprop.domain.errors import (
@@ -21,6 +21,7 @@ from promptprop.domain.errors import (
     EndpointUnreachable,
     RequestRefused,
     UnreadableAnswer,
+    WrongAddress,
 )
 
 KEY = "key-of-this-host"
@@ -75,20 +76,36 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_here(status: int) ->
     async with answering(completion()) as other:
         headers = {"Location": f"{other.url}/chat/completions?token=t0ken"}
         async with answering(b"", status, headers) as server:
-            with pytest.raises(EndpointUnreachable) as caught:
+            with pytest.raises(WrongAddress) as caught:
                 await post(server.url)
             assert len(server.seen) == 1
     assert other.seen == []
     assert URL(other.url).authority in caught.value.message
     assert "t0ken" not in str(caught.value)
     assert "api_base" in caught.value.remedy
+    assert caught.value.policy == "stop"
 
 
 async def test_a_redirect_to_nowhere_is_an_error_too() -> None:
     for location in ("/login", "http://[", ""):
         async with answering(b"", 302, {"Location": location}) as server:
-            with pytest.raises(EndpointUnreachable):
+            with pytest.raises(WrongAddress):
                 await post(server.url)
+
+
+async def test_a_redirect_to_an_address_with_the_key_in_it_does_not_show_it() -> None:
+    register_secret("Canary/Redirect0815")
+    for location in ("https://Canary/Redirect0815.example/", "https://me:Canary/Redirect0815@host"):
+        async with answering(b"", 302, {"Location": location}) as server:
+            with pytest.raises(WrongAddress) as caught:
+                await post(server.url)
+        assert "canary" not in str(caught.value).lower()
+
+
+async def test_the_query_of_an_address_goes_with_every_request() -> None:
+    async with answering(completion()) as server:
+        await post(f"{server.url}?api-version=2")
+    assert server.seen[0][0].endswith("/v1/chat/completions?api-version=2")
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,12 +196,53 @@ async def test_a_proxy_sees_its_own_password_and_not_the_key(
 
     address = URL(await raw_server(refuse)).with_path("")  # type: ignore[misc]  # the fixture's own coroutine
     monkeypatch.setenv("HTTPS_PROXY", str(address.with_user("me").with_password("pass")))
-    with pytest.raises(EndpointUnreachable):
+    with pytest.raises(ProxyUnauthorised) as caught:
         await post("https://models.invalid/v1", **{"x-secret": "of-this-model"})
+    assert f"127.0.0.1:{address.port}" in caught.value.message
+    assert "HTTPS_PROXY" in caught.value.remedy
+    assert "me:pass" not in str(caught.value)
     assert seen[0].startswith(b"CONNECT models.invalid:443")
     assert b"Proxy-Authorization: Basic bWU6cGFzcw==" in seen[0]
     assert KEY.encode() not in seen[0]
     assert b"of-this-model" not in seen[0]
+
+
+@pytest.mark.parametrize(("variable", "url"), [("HTTP_PROXY", "http"), ("HTTPS_PROXY", "https")])
+async def test_a_proxy_that_does_not_run_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    monkeypatch.setenv(variable, "http://me:pr0xyPassw0rd@127.0.0.1:9")
+    with pytest.raises(EndpointUnreachable) as caught:
+        await post(f"{url}://models.invalid/v1")
+    assert "through the proxy 127.0.0.1:9" in caught.value.message
+    assert variable in caught.value.remedy
+    assert "pr0xyPassw0rd" not in str(caught.value)
+
+
+async def test_a_proxy_that_does_not_run_is_no_matter_to_a_server_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with answering(b"{}") as server:
+        assert (await post(server.url))[0] == 200
+
+
+async def test_an_answer_that_announces_its_size_is_refused_before_it_is_read(
+    raw_server: Callable[..., object],
+) -> None:
+    async def boast(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n{")
+        await reader.read()  # nothing more is ever sent
+        writer.close()
+
+    with pytest.raises(UnreadableAnswer, match="an answer of more than 16 MB"):
+        await post(await raw_server(boast))  # type: ignore[misc]  # the fixture's own coroutine
+
+
+def test_no_proxy_is_asked_for_a_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "proxy.example:3128")
+    assert find_proxy(URL("http://localhost:11434/v1")) == (None, None)
 
 
 def test_a_proxy_may_be_for_one_scheme_or_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
