@@ -64,6 +64,7 @@ class Circuit:
         self.patience = patience
         self.answers = 0
         self.failures = 0
+        self.outages: set[int] = set()  # how often it had answered as each of its outages began
         self.open = False
         self.verdict: ProviderDown | None = None
         self._timing = timing or Timing()
@@ -213,6 +214,7 @@ class Circuit:
 
     def _open(self, now: float) -> None:
         self.open = True
+        self.outages.add(self.answers)
         self._probes = 0
         self._set_probe(now)
         logger.info("%s fails every attempt: calls to it wait", self.model, extra=self._facts())

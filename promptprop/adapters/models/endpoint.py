@@ -100,7 +100,8 @@ class Call:
         self.recorded: Callable[[Reply, Attempts], Awaitable[Reply]] | None = None
         self._at_stake = False
         self._probed = False
-        self._answers = -1
+        self._answers = 0
+        self._failures: list[int] = []  # how often the endpoint had answered as each attempt failed
         self._began = 0.0
         self._endpoint = endpoint
         self._ticket = ticket
@@ -146,7 +147,7 @@ class Call:
         async with endpoint.limiter.slot(prompt + endpoint.limit(request), caller) as slot:
             self._began = self._began or self._timing.monotonic()
             self._probed = slot.probe
-            if self._answers < 0 and slot.attempt is not None:
+            if slot.attempt is not None:
                 self._answers = slot.attempt.answers
             self._at_stake = True
             try:
@@ -212,7 +213,9 @@ class Call:
     async def _again(self, error: ModelError, made: int) -> bool:
         """Wait for the next attempt; False if there is none: policy, deadline, budget, or nobody waits any more."""
         limiter = self._endpoint.limiter
-        wait = self._wait(error, made)
+        if limiter.circuit is not None:
+            self._failures.append(limiter.circuit.answers)
+        wait = self._wait(error, made - self._excused)
         facts = {"endpoint": self._endpoint.alias, "model": self._endpoint.model, "error": error.code, "attempt": made}
         further = wait is None and self._waits_for_endpoint(error)
         if wait is None and not further:
@@ -222,7 +225,7 @@ class Call:
         if circuit is None or not circuit.open:  # else the line of the probes is wait enough
             logger.info("retrying after %s", error.code, extra={**facts, "wait_seconds": round(wait or 0.0, 3)})
             await limiter.rest(wait or 0.0, self._timing)
-        if further:
+        if further or made >= self._endpoint.retries.attempts:
             self._ticket.extend()
         try:
             await self._ticket.granted()
@@ -231,7 +234,7 @@ class Call:
         return True
 
     def _wait(self, error: ModelError, made: int) -> float | None:
-        """Seconds until the next of the call's own attempts, or None where it has no more."""
+        """Seconds until the next of the call's own attempts, or None after `made` of them where it has no more."""
         endpoint, circuit = self._endpoint, self._endpoint.limiter.circuit
         if self.last or endpoint.limiter.shut_for is not None:
             return None
@@ -242,10 +245,16 @@ class Call:
         return endpoint.retries.wait(error, made, elapsed, self._timing.jitter, longest)
 
     def _waits_for_endpoint(self, error: ModelError) -> bool:
-        """Whether a call without attempts of its own goes on, for nothing has answered since it began."""
+        """Whether a call without attempts of its own goes on, for nothing has answered since it failed before."""
         limiter = self._endpoint.limiter
         if error.policy != "retry" or self.last or limiter.shut_for is not None:
             return False
         if limiter.circuit is not None and limiter.circuit.over and (self._probed or self.failed_before):
             return False
-        return limiter.suspect(self._answers)
+        return limiter.suspect(self._failures[-2] if len(self._failures) > 1 else self._answers)
+
+    @property
+    def _excused(self) -> int:
+        """Attempts that fell into outages: these must not leave a call with fewer attempts of its own."""
+        circuit = self._endpoint.limiter.circuit
+        return sum(answers in circuit.outages for answers in self._failures) if circuit else 0

@@ -122,6 +122,22 @@ async def test_calls_pass_through_an_outage_shorter_than_the_patience_however_ma
     assert [type(event) for event in desk.news] == [EndpointPaused, EndpointRecovered]
 
 
+async def test_attempts_that_fell_into_an_outage_are_given_back_when_another_one_follows() -> None:
+    between: list[ModelRequest] = []
+
+    def script(request: ModelRequest, _: int) -> Reply | Exception:
+        since = desk.hours.now - 1000.0
+        if 10 <= since < 30 and len(between) < 3:
+            between.append(request)
+            return reply_to(request)
+        return DOWN if since < 30 else reply_to(request)
+
+    desk = Desk(script, retries=1)
+    answers = await desk.make_all(8)
+    assert [answer.error for answer in answers] == [None] * 8
+    assert desk.purse.spent.calls == len(desk.sent_at)
+
+
 async def test_few_requests_are_sent_while_an_endpoint_is_down() -> None:
     desk = Desk(up_at=30)
     await desk.make_all(40)
