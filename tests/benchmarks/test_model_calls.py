@@ -93,7 +93,8 @@ def test_calls_a_second_and_cpu_a_call_of_every_way_to_make_them(tmp_path: Path,
         for _ in range(ROUNDS):
             for contender in contenders.values():
                 contender.race()
-        assert server.served() == len(present) * (ROUNDS + 1) * ROWS
+        asked = len(present) * (ROUNDS + 1) * ROWS
+        assert asked <= server.served() <= asked + len(present)  # a vendor's client may send a dropped request again
     floor = contenders["aiohttp"]
     note(f"{ROWS:,} calls, {FLIGHT} in flight, {LATENCY * 1000:.0f} ms", "calls/s", f"medians of {ROUNDS}, in turns")
     for name, contender in contenders.items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from promptprop.adapters.storage.sessions import has_committed, has_ended, trans
 from promptprop.domain.errors import NotWritable, PromptPropError, StorageError, StorageFull
 
 BATCH = 500
+SWITCH_SECONDS = 0.001  # the thread wins the interpreter back several times a commit: Python's 5 ms each add up
 CONFLICTS = 5  # deadlocks with other processes that a batch is repeated after
 
 Apply: TypeAlias = Callable[[Connection, Sequence[Any]], Sequence[Any]]
@@ -98,6 +100,7 @@ class Writer:
             self._thread.join()
 
     def _serve(self) -> None:
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         last = False
         while not last:
             batch, last = self._drain()

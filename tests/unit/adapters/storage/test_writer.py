@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from store_rows import run_row
 
 from promptprop.adapters.storage.migrate import check
 from promptprop.adapters.storage.store import SqlStore, open_store
+from promptprop.adapters.storage.writer import SWITCH_SECONDS
 from promptprop.domain.errors import NotWritable, StorageError, StorageFull
 from promptprop.domain.models import Attempts, ModelRequest, Reply, Usage
 from promptprop.ports import RunRow
@@ -185,6 +187,18 @@ async def test_two_processes_that_write_at_once_lose_nothing(
                 assert (found.reply.text, found.mine, found.paid) == (text, True, True)
         assert store.cache_stats().held.calls == 400
     assert check(database_url) == []
+
+
+async def test_the_writer_need_not_wait_long_for_a_busy_interpreter(database_url: str) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    try:
+        store = open_store(database_url)
+        await store.create_run(run_row())
+        store.close()
+        assert sys.getswitchinterval() <= SWITCH_SECONDS
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_processes_that_create_one_database_at_once_agree(database_url: str) -> None:
