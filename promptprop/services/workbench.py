@@ -274,33 +274,32 @@ class LiveWorkbench:
 
         Returns the cap that refused, and how many drafts were not reached.
         """
-        sent: list[int] = []
+        sent: list[Draft] = []
         reached = answered = 0
-        swift = commits is not None
+        swift = True
 
         def requests() -> Iterator[ModelRequest]:
             nonlocal reached
-            while reached < len(drafts):
-                place, reached = reached, reached + 1
-                request = self._task_request(drafts[place], step.id, step.endpoint)
+            for draft in drafts:
+                reached += 1
+                request = self._task_request(draft, step.id, step.endpoint)
                 if request is not None:
-                    sent.append(place)
+                    sent.append(draft)
                     yield request
 
         def take(outcome: Outcome) -> None:
             nonlocal answered, swift
-            draft = drafts[sent[answered]]
+            draft = sent[answered]
             answered += 1
             draft.take(step.id, step.output, outcome)
-            if swift and commits and not draft.failure:
+            if commits and swift and not draft.failure:
                 began = self._kit.clock.monotonic()
                 self._score(draft, commits)
                 # a slow metric must not hold up the loop while requests run against their deadlines
                 swift = self._kit.clock.monotonic() - began < SWIFT_SECONDS
 
         cap = await self._answers(requests(), len(drafts), "evaluating", take)
-        for place in sent[:answered] if commits and not swift else ():
-            draft = drafts[place]
+        for draft in sent[:answered] if commits else ():
             if commits and draft.evaluation is None and not draft.failure:
                 self._score(draft, commits)
                 await asyncio.sleep(0)

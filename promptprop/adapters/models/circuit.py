@@ -83,7 +83,6 @@ class Circuit:
         self._next_probe = 0.0
         self._callers: set[str] = set()
         self._errors: Counter[str] = Counter()
-        self._messages: dict[str, str] = {}
         self._newest: dict[str, ModelError] = {}
         self._longest = 0.0
         self._resigned = False
@@ -141,7 +140,6 @@ class Circuit:
             self.open = self._promised = self._announced = self._resigned = False
             self._callers.clear()
             self._errors.clear()
-            self._messages.clear()
             self._newest.clear()
 
     def failed(self, attempt: Attempt, caller: str, error: ModelError) -> None:
@@ -157,7 +155,6 @@ class Circuit:
         self._failed_at = now
         self.failures += 1
         self._errors[error.code] += 1
-        self._messages[error.code] = storable(redact(error.message))[:LONGEST_MESSAGE]
         self._newest[error.code] = error
         if caller and len(self._callers) < self._enough:
             self._callers.add(caller)
@@ -184,7 +181,7 @@ class Circuit:
         self._held_at = self._held_at if self._held_until else now
         self._held_until = now + seconds
         error = self._newest.get(RateLimited.code)
-        message = self._messages[RateLimited.code] if error else "rate limited"
+        message = _told(error) if error else "rate limited"
         logger.info("%s asks to wait %.0f s", self.model, asked, extra=self._facts())
         paused = EndpointPaused(self.alias, self.model, RateLimited.code, message, round(seconds, 3), round(asked, 3))
         self._tell(paused)
@@ -238,7 +235,7 @@ class Circuit:
     def _reason(self) -> tuple[str, str]:
         """The most frequent error since the last answer, with its newest message."""
         code = self._errors.most_common(1)[0][0]
-        return code, self._messages[code]
+        return code, _told(self._newest[code])
 
     def _conclude(self, now: float) -> None:
         """The patience is over: the endpoint is down, or else those who fail are at fault themselves."""
@@ -266,8 +263,13 @@ class Circuit:
         logger.info("%s answers nothing: the run stops", self.model, extra=self._facts())
 
     def _facts(self) -> dict[str, object]:
-        code = self._reason()[0] if self._errors else ""
+        code = self._errors.most_common(1)[0][0] if self._errors else ""
         return {"endpoint": self.alias, "model": self.model, "failures": self.failures, "error": code}
+
+
+def _told(error: ModelError) -> str:
+    """An error's message as events and reports have it."""
+    return storable(redact(error.message))[:LONGEST_MESSAGE]
 
 
 def _tell_nobody(_event: Event) -> None:

@@ -73,8 +73,8 @@ class Call:
     failing: what a provider's outage does to a run must not depend on how many calls were under way. Such further
     attempts need room of their own in the budget.
 
-    `failed_before` tells that the call failed for good in an earlier session: it is no witness to an outage, and waits
-    for the end of none beyond the endpoint's patience.
+    `failed_before` tells that the call failed for good before, or used up its attempts in earlier sessions: it is no
+    witness to an outage, and waits for the end of none beyond the endpoint's patience.
 
     Set `last` when nobody waits any more: the attempt under way may end, but no other follows. `recorded` is awaited
     with a reply while its slot is still held, and gives the reply to use: so no more replies can be lost at a kill than
@@ -235,23 +235,28 @@ class Call:
 
     def _wait(self, error: ModelError, made: int) -> float | None:
         """Seconds until the next of the call's own attempts, or None after `made` of them where it has no more."""
-        endpoint, circuit = self._endpoint, self._endpoint.limiter.circuit
-        if self.last or endpoint.limiter.shut_for is not None:
+        if self._ended:
             return None
-        if circuit is not None and circuit.over and (self._probed or self.failed_before):
-            return None  # the endpoint's patience is over, and this call has had its chance
+        endpoint, circuit = self._endpoint, self._endpoint.limiter.circuit
         elapsed = self._timing.monotonic() - self._began
         longest = circuit.longest_wait if circuit else None
         return endpoint.retries.wait(error, made, elapsed, self._timing.jitter, longest)
 
     def _waits_for_endpoint(self, error: ModelError) -> bool:
         """Whether a call without attempts of its own goes on, for nothing has answered since it failed before."""
+        if error.policy != "retry" or self._ended:
+            return False
+        return self._endpoint.limiter.suspect(self._failures[-2] if len(self._failures) > 1 else self._answers)
+
+    @property
+    def _ended(self) -> bool:
+        """True where no attempt may follow: nobody waits, the gate is shut, or the call has had its chance.
+
+        That is so once the endpoint's patience is over and the call has probed, or had failed for good before.
+        """
         limiter = self._endpoint.limiter
-        if error.policy != "retry" or self.last or limiter.shut_for is not None:
-            return False
-        if limiter.circuit is not None and limiter.circuit.over and (self._probed or self.failed_before):
-            return False
-        return limiter.suspect(self._failures[-2] if len(self._failures) > 1 else self._answers)
+        over = limiter.circuit is not None and limiter.circuit.over
+        return self.last or limiter.shut_for is not None or (over and (self._probed or self.failed_before))
 
     @property
     def _excused(self) -> int:

@@ -230,7 +230,10 @@ def insecure(target: Target) -> EndpointUnreachable:
 
 def proxy_unauthorised(what: str) -> ProxyUnauthorised:
     """The proxy, not the provider, wants a name and a password."""
-    remedy = "the proxy wants a name and a password: put them into HTTPS_PROXY or HTTP_PROXY, as in http://NAME:PASSWORD@HOST:PORT"
+    remedy = (
+        "the proxy wants a name and a password: put them into HTTPS_PROXY or HTTP_PROXY, "
+        "as in http://NAME:PASSWORD@HOST:PORT"
+    )
     return ProxyUnauthorised(what, remedy=remedy)
 
 

@@ -226,12 +226,13 @@ class LedgerModels:
                 await self._lose(request, _failure_of(error), _plus(before, attempts), generation)
 
         call = Call(endpoint, request, ticket, self._timing, failed)
-        call.failed_before = before.sent >= endpoint.retries.attempts or self._failed_before(request.key, generation)
+        used_up = before.sent >= endpoint.retries.attempts  # in earlier sessions
+        call.failed_before = used_up or self._failed_before(request.key, generation)
         flight = self._flights.start(request.key, self._fly(call, before, generation), call)
         return _Entry(request, flight, hit=False, free=False)
 
     def _failed_before(self, key: str, generation: int) -> bool:
-        """Whether a retry of errors has made it again: a call that fails for good time after time."""
+        """Whether this run was told in an older generation that it had failed for good."""
         earlier = (self._store.find_call(self._run_id, key, older, "off") for older in range(generation))
         return any(known is not None and known.failure is not None for known in earlier)
 

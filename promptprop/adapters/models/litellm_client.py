@@ -144,8 +144,8 @@ class LiteLLMClient:
             raise withheld(self._target)
         if text is None:
             raise textless(self._target, reason)
-        said, bound = getattr(response, "usage", None), usage_bound(request.messages, text)
-        usage = usage_of(said) or bound
+        said = getattr(response, "usage", None)
+        usage = usage_of(said) or usage_bound(request.messages, text)
         price = self._price or (self.price() if is_absurd(said) else None)
         money = cost_of(response, self._model, sent) if price is None else price.of(usage)
         words, named, why = map(redact_answer, (storable(text), str(response.model or self._model), reason))

@@ -6,11 +6,13 @@ counts is how many statements there are. Values go through the types of their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Table
+
+from promptprop.adapters.storage.connection import chunks
 
 Convert: TypeAlias = "Callable[[Any], Any] | None"
 
@@ -33,7 +35,7 @@ def insert_rows(
     head = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - names of our own tables
     marks = f"({_marks(connection, len(names))})"
     numbers: list[int] = []
-    for part in _parts(rows, max(1, VALUES // len(names))):
+    for part in chunks(rows, max(1, VALUES // len(names))):
         sql = f"{head}{', '.join([marks] * len(part))} ON CONFLICT {conflict}"
         values = [row[name] if convert is None else convert(row[name]) for row in part for name, convert in converters]
         cursor = execute(connection, sql, values)
@@ -49,7 +51,7 @@ def select_in(connection: Connection, sql: str, values: Sequence[Any], *before: 
     'SELECT id FROM calls WHERE edition = ? AND key IN (?, ?)'
     """
     found: list[Sequence[Any]] = []
-    for part in _parts(values, VALUES - len(before)):
+    for part in chunks(values, VALUES - len(before)):
         text = sql.format(before=_marks(connection, len(before)), values=_marks(connection, len(part)))
         found.extend(execute(connection, text, [*before, *part]).fetchall())
     return found
@@ -59,11 +61,6 @@ def execute(connection: Connection, sql: str, values: Sequence[Any]) -> Any:
     """Run one statement on the driver's connection; returns its cursor. Raises the driver's own errors."""
     driver: Any = connection.connection.driver_connection
     return driver.execute(sql, values)
-
-
-def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _marks(connection: Connection, count: int) -> str:

@@ -6,12 +6,12 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -137,25 +137,6 @@ def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
     """
     for start in range(0, len(values), size):
         yield values[start : start + size]
-
-
-class PointRead:
-    """A SELECT compiled once and run on the driver's connection: tuples of plain values, several times faster."""
-
-    def __init__(self, statement: Select[Any], engine: Engine) -> None:
-        """Compile for the engine's dialect; the statement's bind parameters become the keyword arguments."""
-        compiled = statement.compile(dialect=engine.dialect)
-        self._sql = str(compiled)
-        self._defaults: Mapping[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
-        self._order: Sequence[str] | None = getattr(compiled, "positiontup", None)
-
-    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
-        """All rows. The cursor is exhausted, since an open one would pin SQLite's snapshot."""
-        values = {**self._defaults, **values}
-        bound = values if self._order is None else tuple([values[name] for name in self._order])
-        driver: Any = connection.connection.driver_connection
-        found: list[Any] = driver.execute(self._sql, bound).fetchall()
-        return found
 
 
 @contextmanager

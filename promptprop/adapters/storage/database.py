@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from promptprop.adapters.storage.bulk import select_in
-from promptprop.adapters.storage.connection import PointRead, make_engine, translate, translated
+from promptprop.adapters.storage.connection import make_engine, translate, translated
 from promptprop.adapters.storage.locks import lock_guard
 from promptprop.adapters.storage.sessions import has_ended, is_broken
 from promptprop.adapters.storage.writer import Apply, Writer
@@ -30,7 +30,6 @@ class Database:
         self._write_engine = make_engine(url, "write")
         self._writer = Writer(self._write_engine.connect, lock_guard(url))
         self._readers: dict[threading.Thread, Connection] = {}
-        self._points: dict[str, PointRead] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -49,31 +48,22 @@ class Database:
         with translated():
             yield self._reader()
 
-    def point(self, name: str, statement: Callable[[], Select[Any]], values: Mapping[str, Any]) -> list[Any]:
-        """Rows of a statement that is compiled once under `name`."""
-        read = self._points.get(name)
-        if read is None:
-            read = self._points[name] = PointRead(statement(), self._engine)
-        compiled = read
-        return self._read(lambda connection: compiled.rows(connection, values))
-
     def many(self, sql: str, values: Sequence[Any], *before: Any) -> list[Any]:
-        """Rows of a query for many values: see `select_in`."""
-        return self._read(lambda connection: select_in(connection, sql, values, *before))
+        """Rows of a query for many values: see `select_in`.
 
-    def _read(self, rows: Callable[[Connection], list[Any]]) -> list[Any]:
-        """Read below SQLAlchemy's types; once more on a new connection where a server has ended the old one."""
+        Read below SQLAlchemy's types; once more on a new connection where a server has ended the old one.
+        """
         with translated():
             connection = self._reader()
         try:
-            return rows(connection)
+            return select_in(connection, sql, values, *before)
         except Exception as error:
             lost = is_broken(connection)
             self._drop_reader()
             if not lost:
                 raise translate(error) from error
         with translated():  # once more: a read changes nothing
-            return rows(self._reader())
+            return select_in(self._reader(), sql, values, *before)
 
     def close(self) -> None:
         """Drain the writer and close. May be called twice."""

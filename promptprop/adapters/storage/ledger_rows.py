@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from promptprop.adapters.storage.bulk import insert_rows, select_in
 from promptprop.adapters.storage.connection import insert
@@ -37,7 +37,7 @@ NO_ATTEMPT = Attempts(sent=0)
 COMMON = ""  # the edition of runs in mode read-write
 OWN = {"read-write": (COMMON, True), "refresh": (None, True), "read": (None, False), "off": (None, False)}
 REPLIES = f"SELECT key, id, {', '.join(REPLY)} FROM calls WHERE"  # noqa: S608 - names of our own columns
-NEWEST_SHARED = f"{REPLIES} id IN (SELECT max(id) FROM calls WHERE key IN ({{values}}) AND shared GROUP BY key)"  # noqa: S608
+NEWEST_SHARED = f"{REPLIES} id IN (SELECT max(id) FROM calls WHERE key IN ({{values}}) AND shared = TRUE GROUP BY key)"  # noqa: S608
 OF_EDITION = f"{REPLIES} edition = {{before}} AND key IN ({{values}})"
 CONSUMED = (
     "SELECT run_calls.key, generation, failure, paid, "  # noqa: S608 - names of our own columns
@@ -48,8 +48,6 @@ CONSUMED = (
 ADD_ATTEMPTS = "(run_id, key, generation) DO UPDATE SET " + ", ".join(
     [*(f"{name} = run_calls.{name} + excluded.{name}" for name in ATTEMPTS), "paid = TRUE"]
 )
-_REPLY_COLUMNS = [calls.c[name] for name in REPLY]
-_ATTEMPTS_COLUMNS = [run_calls.c[name] for name in ATTEMPTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +84,19 @@ class LedgerRows(Database):
         generation that brought nothing (failures committed under generation −1 − n) come with another run's reply, or
         else as a record with neither reply nor failure.
         """
-        records = self.point("consumed", _consumed, {"run_id": run_id, "key": key})
-        answer = _answer(records, generation)
-        if cache not in READING_MODES or (answer is not None and not _open(answer)):
-            return answer
-        others = self.point("shared", _shared, {"key": key})
-        return _shared_answer(others[0], answer) if others else answer
+        return self.find_calls(run_id, [key], generation, cache).get(key)
 
     def find_calls(
         self, run_id: str, keys: Sequence[str], generation: int = 0, cache: CacheMode = "read-write"
     ) -> dict[str, RecordedCall]:
         """What `find_call` says of each of these keys, without those of which it knows nothing."""
+        wanted = list(dict.fromkeys(keys))
         records: dict[str, list[Sequence[Any]]] = {}
-        for key, *record in self.many(CONSUMED, list(dict.fromkeys(keys)), run_id):
+        for key, *record in self.many(CONSUMED, wanted, run_id):
             records.setdefault(key, []).append(record)
         found = {key: answer for key, known in records.items() if (answer := _answer(known, generation)) is not None}
         if cache in READING_MODES:
-            unanswered = [key for key in dict.fromkeys(keys) if key not in found or _open(found[key])]
+            unanswered = [key for key in wanted if key not in found or _open(found[key])]
             shared = self.many(NEWEST_SHARED, unanswered)
             found |= {key: _shared_answer(reply, found.get(key)) for key, *reply in shared}
         return found
@@ -208,18 +202,11 @@ def insert_failures(connection: Connection, run_id: str, failures: Sequence[Fail
 
     Under a negative generation they are attempts that brought nothing so far, and the newest record of them stands.
     """
-    now = utc_now()
     rows = [
         {
-            "run_id": run_id,
-            "key": failed.request.key,
-            "generation": generation,
+            **_pin_columns(run_id, failed.request, generation, failed.attempts, paid=True),
             "call_id": None,
             "failure": failure_text(failed.failure),
-            **attempts_columns(failed.attempts),
-            "paid": True,
-            "role": failed.request.role,
-            "created_at": now,
         }
         for failed in failures
     ]
@@ -240,13 +227,12 @@ def _insert_calls(connection: Connection, rows: Sequence[CallRow]) -> list[Recor
     ordered = sorted(rows, key=lambda row: row.place)
     numbers = insert_rows(connection, calls, [row.call for row in ordered])
     stored: dict[tuple[str, str], Sequence[Any]]
-    if numbers is None:
-        stored = _stored(connection, {row.place: None for row in ordered})
-    else:  # all are new, and so the newest of their keys
+    if numbers is not None:  # all are new, and so the newest of their keys
         stored = {row.place: (number, *map(row.call.get, REPLY)) for row, number in zip(ordered, numbers, strict=True)}
-    pins = [{**row.pin, "call_id": stored[row.place][0]} for row in ordered]
-    if numbers is None:
-        pins = [pin | _surplus(row, stored[row.place]) for row, pin in zip(ordered, pins, strict=True)]
+        pins = [{**row.pin, "call_id": number} for row, number in zip(ordered, numbers, strict=True)]
+    else:
+        stored = _stored(connection, {row.place: None for row in ordered})
+        pins = [{**row.pin, **_surplus(row, found := stored[row.place]), "call_id": found[0]} for row in ordered]
     for distinct in _rounds(pins):
         insert_rows(connection, run_calls, distinct, ADD_ATTEMPTS)
     return [_recorded(stored[row.place], row.attempts) for row in rows]
@@ -357,23 +343,3 @@ def _shared_answer(found: Sequence[Any], lost: RecordedCall | None) -> RecordedC
     call_id, *reply = found
     attempts = lost.attempts if lost else NO_ATTEMPT
     return RecordedCall(call_id, reply_of(reply), None, attempts, paid=False, mine=False)
-
-
-def _consumed() -> Select[Any]:
-    """All that a run has recorded of a key, the newest generation first; mostly one row, or none."""
-    columns = [run_calls.c.generation, run_calls.c.failure, run_calls.c.paid, *_ATTEMPTS_COLUMNS]
-    return (
-        select(*columns, calls.c.id, *_REPLY_COLUMNS)
-        .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
-        .where(run_calls.c.run_id == bindparam("run_id"), run_calls.c.key == bindparam("key"))
-        .order_by(run_calls.c.generation.desc())
-    )
-
-
-def _shared() -> Select[Any]:
-    return (
-        select(calls.c.id, *_REPLY_COLUMNS)
-        .where(calls.c.key == bindparam("key"), calls.c.shared)
-        .order_by(calls.c.id.desc())
-        .limit(1)
-    )

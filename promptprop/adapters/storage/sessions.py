@@ -15,11 +15,9 @@ def has_ended(connection: Connection) -> bool:
     """Whether a server has ended a connection that nobody is using right now; costs a look at its socket."""
     if connection.dialect.name == "sqlite":
         return False
-    if connection.closed or connection.invalidated:
-        return True
-    driver: Any = connection.connection.driver_connection
     if is_broken(connection):
         return True
+    driver: Any = connection.connection.driver_connection
     poll = select.poll()
     poll.register(driver.fileno(), select.POLLIN)
     if not poll.poll(0):

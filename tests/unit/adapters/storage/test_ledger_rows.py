@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptprop.adapters.storage.ledger_rows import _shared
+from promptprop.adapters.storage.ledger_rows import NEWEST_SHARED
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.domain.budget import settled
 from promptprop.domain.models import Attempts, ModelRequest, Reply, Usage
@@ -15,12 +15,16 @@ from promptprop.ports import RunRow
 
 def test_a_shared_answer_is_found_in_one_step_through_its_index(sql_store: SqlStore) -> None:
     """However many editions a key has: without the index all of them would be read and sorted for each call."""
-    compiled = _shared().compile(dialect=sql_store._engine.dialect)
     with sql_store.reading() as connection:
         driver: Any = connection.connection.driver_connection
-        values = ["k" if name == "key" else 1 for name in compiled.positiontup or ()]
-        plan = [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {compiled}", values)]
-    assert plan == ["SEARCH calls USING INDEX ix_calls_key_shared_id (key=? AND shared=?)"]
+        plan = [
+            row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {NEWEST_SHARED.format(values='?, ?')}", ["k", "l"])
+        ]
+    assert plan == [
+        "SEARCH calls USING INTEGER PRIMARY KEY (rowid=?)",
+        "LIST SUBQUERY 1",
+        "SEARCH calls USING COVERING INDEX ix_calls_key_shared_id (key=? AND shared=?)",
+    ]
 
 
 @pytest.mark.parametrize("tokens", [1, 9])
