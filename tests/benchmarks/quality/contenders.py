@@ -1,0 +1,185 @@
+"""Who competes: our optimizers over the in-memory workbench, and the public GEPA library over the same models."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import FastBench, Result, scorer_of
+from families import Office
+
+from promptprop.domain.errors import BudgetSpent
+from promptprop.domain.events import WinnerTested
+from promptprop.domain.models import Candidate, Example, Json, Message, Program, Prompt, Row, Step, text_of
+from promptprop.domain.sampling import row_of, split_rows
+from promptprop.optimizers.registry import build_optimizer
+from promptprop.ports import Brief
+from promptprop.roles.template import fill_prompt, prompt_variables
+
+SHARES = {"train": 0.4, "select": 0.27, "test": 0.33}
+SMALL_VALSET = 30
+MISSING = 0.5  # GEPA knows no missing score: a row on which the jury was silent counts half
+
+
+def examples_of(office: Office) -> dict[str, Example]:
+    """All rows as a dataset has them: what is expected, and not what is right."""
+    return {key: Example(key, dict(row.inputs), row.expected) for key, row in office.world.rows.items()}
+
+
+def parts_of(office: Office, seed: int) -> Mapping[str, tuple[Row, ...]]:
+    """Rows to learn from, to choose by, and to report on: no contender ever meets the last."""
+    rows = [row_of(example) for example in examples_of(office).values()]
+    found = split_rows(rows, SHARES, seed)  # type: ignore[arg-type]
+    return {str(name): part for name, part in found.items()}
+
+
+def run_own(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json] | None = None) -> Result:
+    """One of our optimizers, its search alone: no rows are kept for confirmation or test."""
+    parts = parts_of(office, seed)
+    brief = Brief(
+        task=office.task,
+        program=Program((Step("main", "answer"),)),
+        seeds=(Candidate({"main": Prompt.of(office.seed_prompt)}),),
+        train=parts["train"],
+        select=parts["select"],
+        confirm=(),
+        test=(),
+        seed=seed,
+    )
+    bench = FastBench(office, examples_of(office), cap)
+
+    async def winner() -> str:
+        found = brief.seeds[0].id
+        async for event in build_optimizer(name, options or {}).run(brief, bench):
+            if isinstance(event, WinnerTested):
+                found = event.winner_id
+        return found
+
+    candidate = bench.kept.get(asyncio.run(winner()), brief.seeds[0])
+    return _result(bench, candidate.text)
+
+
+def _result(bench: FastBench, prompt: str) -> Result:
+    roles = sum(count for role, count in bench.calls.items() if role != "task")
+    return Result(prompt, bench.calls["task"], roles, bench.weighted_tokens, len(prompt))
+
+
+class OfficeAdapter:
+    """GEPA's adapter over the simulated models; feedback says what was expected, as our metrics do."""
+
+    propose_new_texts = None
+
+    def __init__(self, bench: FastBench) -> None:
+        self.bench = bench
+        self.scorer = scorer_of(bench.office)
+
+    def evaluate(self, batch: Sequence[Example], candidate: Mapping[str, str], capture_traces: bool = False) -> Any:
+        """Scores of a batch; a prompt that cannot be filled, or whose placeholder is gone, scores 0 without a call."""
+        from gepa.core.adapter import EvaluationBatch
+
+        prompt = Prompt.of(candidate["main"])
+        outputs, scores, traces = [], [], []
+        usable = _usable(prompt)
+        for example in batch:
+            output = self.bench.answer(fill_prompt(prompt, example.inputs)) if usable else ""
+            judgements, score = self.scorer.score(output, example)
+            feedback = "; ".join(one.feedback for one in judgements.values() if one.feedback)
+            outputs.append(output)
+            scores.append((MISSING if score is None else score) if usable else 0.0)
+            traces.append({"example": example, "output": output, "feedback": feedback or "This answer is right."})
+        return EvaluationBatch(outputs, scores, traces if capture_traces else None)
+
+    def make_reflective_dataset(self, candidate: Any, batch: Any, components: Sequence[str]) -> dict[str, Any]:
+        """What GEPA shows its reflection model, in the form that its own adapters use."""
+        records = [
+            {
+                "Inputs": dict(trace["example"].inputs),
+                "Generated Outputs": trace["output"],
+                "Feedback": f"{trace['feedback']} The correct answer is: {text_of(trace['example'].expected)}",
+            }
+            for trace in batch.trajectories
+        ]
+        return dict.fromkeys(components, records)
+
+
+def _usable(prompt: Prompt) -> bool:
+    try:
+        return prompt_variables(prompt) == {"text"}
+    except Exception:
+        return False
+
+
+class _Silent:
+    def log(self, message: str) -> None:
+        """GEPA's progress is not shown."""
+
+
+def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) -> Result:
+    """The public library with its own prompts and defaults but for these options; `valset` limits its valset."""
+    import gepa
+
+    parts, examples = parts_of(office, seed), examples_of(office)
+    bench = FastBench(office, examples, cap)
+    adapter = OfficeAdapter(bench)
+    asked = 0
+
+    def reflect(prompt: str | list[dict[str, Any]]) -> str:
+        nonlocal asked
+        asked += 1
+        return bench.reply("rewriter", (Message("user", str(prompt)),), asked)
+
+    chosen = dict(options)
+    select = list(parts["select"])
+    random.Random(seed).shuffle(select)
+    valset = [examples[row.id] for row in select[: chosen.pop("valset", len(select))]]
+    best = {"text": office.seed_prompt, "score": -1.0}
+
+    class Watch:
+        """Notes the best of each valset evaluation: what a run that is cut off here would return."""
+
+        def on_valset_evaluated(self, event: Any) -> None:
+            if event["average_score"] > best["score"]:
+                best.update(text=event["candidate"]["main"], score=event["average_score"])
+
+    try:
+        gepa.optimize(
+            seed_candidate={"main": office.seed_prompt},
+            trainset=[examples[row.id] for row in parts["train"]],
+            valset=valset,
+            adapter=adapter,  # type: ignore[arg-type]
+            reflection_lm=reflect,
+            max_metric_calls=10 * cap,  # the cap of the bench decides: equal requests are not counted twice
+            cache_evaluation=True,
+            seed=seed,
+            logger=_Silent(),
+            callbacks=[Watch()],  # type: ignore[list-item]
+            raise_on_exception=True,
+            track_best_outputs=False,
+            **chosen,
+        )
+    except BudgetSpent:
+        pass
+    return _result(bench, str(best["text"]))
+
+
+def gepa_variants() -> dict[str, dict[str, Any]]:
+    """GEPA as it comes, with larger minibatches, with parallel proposals, and each with a small valset."""
+    from gepa.strategies.proposal_sampling import PxNSampling
+
+    plain: dict[str, dict[str, Any]] = {
+        "gepa-1x1": {},
+        "gepa-mb8": {"reflection_minibatch_size": 8},
+        "gepa-2x4": {"sampling_strategy": PxNSampling(2, 4)},
+        "gepa-2x4-mb8": {"sampling_strategy": PxNSampling(2, 4), "reflection_minibatch_size": 8},
+        "gepa-merge": {"use_merge": True},
+    }
+    return {**plain, **{f"{name}-val{SMALL_VALSET}": {**one, "valset": SMALL_VALSET} for name, one in plain.items()}}
+
+
+def run_contender(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json]) -> Result:
+    """Run whoever has this name; `options` are for backprop."""
+    if name.startswith("gepa"):
+        return run_gepa(office, seed, cap, gepa_variants()[name])
+    return run_own(name, office, seed, cap, options if name == "backprop" else {})

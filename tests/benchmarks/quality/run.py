@@ -1,0 +1,128 @@
+"""Runs contenders on simulated offices at several caps on task calls, and tells what each would return.
+
+    python tests/benchmarks/quality/run.py --families reporting --calls 600,1500 --worlds 10
+
+Each cap is a run of its own, as a user would start it. What counts is the true score of the returned prompt on rows that
+no contender ever met, as a share of the ceiling (the best prompt that can be written), and as a share of the headroom
+between seed and ceiling. Simulated: evidence about search, and none about language models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from contenders import gepa_variants, parts_of, run_contender  # noqa: E402
+from families import FAMILIES, office_of  # noqa: E402
+from tables import report  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One contender in one world at one cap, and what became of it."""
+
+    set: str
+    family: str
+    world: int
+    contender: str
+    cap: int
+    score: float
+    ceiling: float
+    seed_score: float
+    calls: int
+    role_calls: int
+    weighted_tokens: int
+    length: int
+    best_length: int
+    seconds: float
+
+
+def run_trial(job: tuple[str, int, int, str, int, str]) -> Trial:
+    """Run one trial; `job` is set, family's place, world, contender, cap and backprop's options as JSON."""
+    name, place, world, contender, cap, options = job
+    family = FAMILIES[name][place]
+    office = office_of(family, world)
+    rows = [row.id for row in parts_of(office, world)["test"]]
+    began = time.perf_counter()
+    result = run_contender(contender, office, world, cap, json.loads(options))
+    return Trial(
+        set=name,
+        family=family.name,
+        world=world,
+        contender=contender,
+        cap=cap,
+        score=office.true(result.prompt, rows),
+        ceiling=office.true(office.best_prompt, rows),
+        seed_score=office.true(office.seed_prompt, rows),
+        calls=result.calls,
+        role_calls=result.role_calls,
+        weighted_tokens=result.weighted_tokens,
+        length=result.length,
+        best_length=len(office.best_prompt),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def run_all(
+    sets: str,
+    contenders: Sequence[str],
+    caps: Sequence[int],
+    worlds: Iterable[int],
+    options: str = "{}",
+    processes: int = 2,
+    only: Sequence[str] = (),
+) -> list[Trial]:
+    """All trials, in a fixed order."""
+    jobs = [
+        (sets, place, world, contender, cap, options)
+        for place, family in enumerate(FAMILIES[sets])
+        if not only or family.name in only
+        for world in worlds
+        for contender in contenders
+        for cap in caps
+    ]
+    if processes == 1:
+        return [run_trial(job) for job in jobs]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(run_trial, jobs, chunksize=4))
+
+
+def main() -> None:
+    """Read the arguments, run, print, and keep the trials where a file is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--families", choices=sorted(FAMILIES), default="tuning")
+    parser.add_argument("--only", default="", help="names of families, with commas")
+    parser.add_argument("--contenders", default=f"backprop,classic,{','.join(gepa_variants())}")
+    parser.add_argument("--calls", default="200,600,1500")
+    parser.add_argument("--worlds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first world's number")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--options", default="{}", help="options of backprop, as JSON")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    began = time.monotonic()
+    trials = run_all(
+        args.families,
+        args.contenders.split(","),
+        [int(cap) for cap in args.calls.split(",")],
+        range(args.first, args.first + args.worlds),
+        args.options,
+        args.processes,
+        [name for name in args.only.split(",") if name],
+    )
+    print(report([asdict(trial) for trial in trials]))
+    print(f"\n{len(trials)} trials in {time.monotonic() - began:.0f} s")
+    if args.json:
+        args.json.write_text(json.dumps([asdict(trial) for trial in trials]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
