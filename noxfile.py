@@ -77,6 +77,19 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_quality(session: nox.Session) -> None:
+    """Search quality in simulated offices: report, plot and trials in a folder; `-- --folder DIR` names it.
+
+    By default the reporting families at three caps, four worlds each; what follows `--` goes to the runner.
+    """
+    arguments = [str(argument) for argument in session.posargs]
+    if "--folder" not in arguments:
+        arguments += ["--folder", tempfile.mkdtemp(prefix="bench_quality-")]
+    usual = ["--families", "reporting", "--calls", "200,600,1500", "--worlds", "4"]
+    session.run(PYTHON, "tests/benchmarks/quality/run.py", *usual, *arguments, env={"PYTHONPATH": str(Path.cwd())})
+
+
+@nox.session
 def campaigns(session: nox.Session) -> None:
     """Claims in simulated worlds and kills at random points (`PROMPTPROP_KILLS=20` for few), printed; takes long."""
     _run_marked(session, "campaign", Path("tests/campaigns"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +91,7 @@ class FastBench:
     kept: dict[str, Candidate] = field(default_factory=dict)
     barrier: int = 0
     notes: tuple[str, ...] = ()
+    held: int = 0
     _scorer: Scorer | None = None
     _answered: dict[tuple[str, int], str] = field(default_factory=dict)
     _done: dict[tuple[str, str, int], Evaluation] = field(default_factory=dict)
@@ -119,7 +120,8 @@ class FastBench:
         self.kept[proposal.candidate.id] = proposal.candidate
 
     def hold(self, evaluations: int, longest: int) -> None:
-        """Nothing: search alone is measured."""
+        """Keep calls out of the search's reach, as the live bench does for FINISH."""
+        self.held = evaluations
 
     async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
         """Evaluate cells in order. Raises BudgetSpent at the first call that the cap has no room for."""
@@ -141,7 +143,7 @@ class FastBench:
         """The task model's answer, counted unless the same was asked before. Raises BudgetSpent."""
         key = ("\n".join(message.content for message in messages), replicate)
         if key not in self._answered:
-            if self.calls["task"] >= self.cap:
+            if self.calls["task"] + self.held >= self.cap:
                 raise BudgetSpent("calls")
             self._answered[key] = answer_task(self.office.world, messages, replicate)
             self._count("task", messages, self._answered[key])
@@ -176,9 +178,6 @@ class FastBench:
         self.calls[role] += 1
         characters = sum(len(message.content) for message in messages) + len(reply)
         self.tokens[role] += -(-characters // CHARACTERS_PER_TOKEN)
-
-
-Contender = Callable[[Office, int, int], "Result"]
 
 
 @dataclass(frozen=True)

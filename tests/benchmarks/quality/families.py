@@ -18,7 +18,7 @@ from typing import Literal
 
 from vocabularies import CITY, CLINIC, FREIGHT, SHOP, TELECOM, Condition, Vocabulary
 
-from promptprop.adapters.models.offline.task import true_score
+from promptprop.adapters.models.offline.task import true_score, view_of
 from promptprop.adapters.models.offline.world import Format, Length, Powers, Rule, Trap, World, WorldRow
 from promptprop.domain.models import Json
 
@@ -54,6 +54,7 @@ class Family:
     powers: Powers = Powers()
     variant: Literal["", "weak", "strong"] = ""
     metric: Literal["exact", "fields", "jury"] = "exact"
+    told: float = 0.0  # the share of rules, the most frequent first, that the seed prompt states; 1: the form, too
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ TUNING = (
     Family("brief", SHOP, "long prompts hurt", rules=12, length=Length(900, 0.03), powers=Powers(bloat=0.35)),
     Family("fields", TELECOM, "three fields, graded", rules=12, metric="fields"),
     Family("jury", SHOP, "a noisy jury as the only score", rules=12, metric="jury"),
+    Family("half told", TELECOM, "a seed that states half of the rules", rules=14, told=0.5),
 )
 REPORTING = (
     Family("rare rules", CITY, "28 rules, most of them rare", rules=28, zipf=1.0, plain=0.3),
@@ -100,14 +102,14 @@ REPORTING = (
         wrong_labels=0.08,
         powers=Powers(mislabel=0.15),
     ),
-    Family(
-        "brevity", CLINIC, "long prompts hurt much", rules=16, length=Length(1000, 0.04), powers=Powers(bloat=0.4)
-    ),
+    Family("brevity", CLINIC, "long prompts hurt much", rules=16, length=Length(1000, 0.04), powers=Powers(bloat=0.4)),
     Family("weak models", FREIGHT, "a weak critic and rewriter", rules=18, zipf=0.5, variant="weak"),
     Family("strong models", CITY, "a strong critic and rewriter", rules=24, zipf=0.7, variant="strong"),
     Family("noisy", CLINIC, "answers that often flip", rules=12, skill=0.85, hard=0.35, luck=0.15),
     Family("records", FREIGHT, "three fields, graded", rules=15, metric="fields", wrong_labels=0.03),
     Family("jury only", CITY, "a noisy, biased jury as the only score", rules=14, metric="jury"),
+    Family("good seed", FREIGHT, "a seed that states 60 % of the rules", rules=20, told=0.6),
+    Family("nothing to gain", CLINIC, "a seed that states all there is to state", rules=12, told=1.0),
 )
 FAMILIES: Mapping[str, tuple[Family, ...]] = {"tuning": TUNING, "reporting": REPORTING}
 
@@ -165,7 +167,7 @@ def office_of(family: Family, number: int) -> Office:
     )
     things = "\n".join(f"{desk}: {', '.join(things)}" for desk, things in vocabulary.desks.items())
     ask = FIELDS_ASK if family.metric == "fields" else "Which desk is it?"
-    seed = SEED.format(task=vocabulary.task, things=things, ask=ask)
+    seed = _seed_prompt(family, world, SEED.format(task=vocabulary.task, things=things, ask=ask))
     office = Office(family, world, vocabulary.task, seed)
     return replace(office, best_prompt=_best_prompt(office))
 
@@ -179,9 +181,9 @@ FORM_SHOWN = (
     ("only", "nothing else", "no other text", "no explanation", "just the", "just one", "one word", "single word"),
     ("desk", "name", "word", "answer", "reply", "output"),
 )
-FIELDS_ASK = 'Answer with a JSON object: {{"desk": …, "thing": …, "urgent": "yes" or "no"}}.'.replace("{{", "{").replace(
-    "}}", "}"
-)
+FIELDS_ASK = 'Answer with a JSON object: {{"desk": …, "thing": …, "urgent": "yes" or "no"}}.'.replace(
+    "{{", "{"
+).replace("}}", "}")
 
 
 def _cases(family: Family, rng: random.Random) -> list[_Case]:
@@ -225,7 +227,9 @@ def _row(family: Family, rng: random.Random, name: str, chosen: Sequence[_Case])
         thing, right, default = chosen[0].thing, chosen[0].desk, chosen[0].default
     else:
         thing = rng.choice(list(owners))
-        said = [rng.choice(("I have a question on my {}", "what about the {}", "where do I ask for a {}")).format(thing)]
+        said = [
+            rng.choice(("I have a question on my {}", "what about the {}", "where do I ask for a {}")).format(thing)
+        ]
         right = default = owners[thing]
     urgent = rng.random() < 0.3
     asides = rng.sample(vocabulary.asides, rng.randint(1, 4)) + (["Please answer today!"] if urgent else [])
@@ -248,9 +252,7 @@ def _row(family: Family, rng: random.Random, name: str, chosen: Sequence[_Case])
     return WorldRow(name, {"text": text}, expected, answer, difficulty, needs)
 
 
-def _traps(
-    family: Family, rng: random.Random, cases: Sequence[_Case], rows: Mapping[str, WorldRow]
-) -> dict[str, Trap]:
+def _traps(family: Family, rng: random.Random, cases: Sequence[_Case], rows: Mapping[str, WorldRow]) -> dict[str, Trap]:
     """Plausible rules that are wrong: all letters on a thing to one desk, whatever has befallen it."""
     vocabulary = family.vocabulary
     owners = {thing: desk for desk, things in vocabulary.desks.items() for thing in things}
@@ -267,22 +269,40 @@ def _traps(
             f"Without exception, {desk} takes each letter on a {thing}.",
         )
         shown = ((thing,), ("always", "without exception"), (desk,))
-        traps[f"all-{thing}".replace(" ", "-")] = Trap(f"all-{thing}", says, shown, breaks)
+        name = f"all-{thing}".replace(" ", "-")
+        traps[name] = Trap(name, says, shown, breaks)
     return traps
+
+
+def _by_frequency(world: World) -> list[str]:
+    """The ids of rules, those that most rows need first."""
+    frequency = {rule: sum(rule in row.needs for row in world.rows.values()) for rule in world.rules}
+    return sorted(world.rules, key=lambda rule: (-frequency[rule], rule))
+
+
+def _with_lines(prompt: str, lines: Sequence[str]) -> str:
+    return prompt.replace("\nLetter:\n", "\n" + "".join(f"- {line}\n" for line in lines) + "\nLetter:\n")
+
+
+def _seed_prompt(family: Family, world: World, plain: str) -> str:
+    """The plain prompt with the share of rules that the family's seed states."""
+    if not family.told:
+        return plain
+    known = _by_frequency(world)[: round(family.told * len(world.rules))]
+    lines = [min(world.format.says, key=len)] if world.format and family.told == 1 else []
+    return _with_lines(plain, [*lines, *(min(world.rules[rule].says, key=len) for rule in known)])
 
 
 def _best_prompt(office: Office) -> str:
     """The best prompt that can be written: the form, and rules in their shortest wording while each still pays."""
     world = office.world
-    lines = [min(world.format.says, key=len)] if world.format else []
-    frequency = {rule: sum(rule in row.needs for row in world.rows.values()) for rule in world.rules}
-    ordered = sorted(world.rules, key=lambda rule: (-frequency[rule], rule))
-    best, best_score = office.seed_prompt, -1.0
+    stated = view_of(world, office.seed_prompt).stated
+    lines = [min(world.format.says, key=len)] if world.format and not stated.format else []
+    ordered = [rule for rule in _by_frequency(world) if rule not in stated.rules]
+    best, best_score = office.seed_prompt, true_score(world, office.seed_prompt)
     for count in range(len(ordered) + 1):
         said = [*lines, *(min(world.rules[rule].says, key=len) for rule in ordered[:count])]
-        prompt = office.seed_prompt.replace(
-            "Letter:\n", "".join(f"- {line}\n" for line in said) + "\nLetter:\n"
-        )
+        prompt = _with_lines(office.seed_prompt, said)
         score = true_score(world, prompt)
         if score > best_score:
             best, best_score = prompt, score

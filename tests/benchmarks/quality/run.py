@@ -17,12 +17,17 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from contenders import gepa_variants, parts_of, run_contender  # noqa: E402
-from families import FAMILIES, office_of  # noqa: E402
-from tables import report  # noqa: E402
+from families import FAMILIES, office_of
+from plot import anytime_svg
+from searches import ablations, gepa_variants, parts_of, run_contender
+from tables import curves, report
+
+FAIR = ("gepa-1x1", "gepa-mb8-val30", "gepa-2x4-mb8-val30", "gepa-1x1-val30-critic", "gepa-mb8-val30-critic",
+        "gepa-2x4-mb8-val30-critic", "gepa-merge-val30-critic")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,28 +105,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", choices=sorted(FAMILIES), default="tuning")
     parser.add_argument("--only", default="", help="names of families, with commas")
-    parser.add_argument("--contenders", default=f"backprop,classic,{','.join(gepa_variants())}")
+    parser.add_argument(
+        "--contenders",
+        default=",".join(("backprop", "classic", *FAIR)),
+        help=f"with commas; besides: backprop+proof, classic+proof, {', '.join(gepa_variants())}",
+    )
     parser.add_argument("--calls", default="200,600,1500")
     parser.add_argument("--worlds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first world's number")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--options", default="{}", help="options of backprop, as JSON")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--ablations", action="store_true", help="backprop with and without its parts, and no rivals")
+    parser.add_argument("--json", type=Path, help="keep the trials here")
+    parser.add_argument("--folder", type=Path, help="write report.md, anytime.svg and trials.json into this folder")
     args = parser.parse_args()
     began = time.monotonic()
+    contenders = args.contenders.split(",")
+    if args.ablations:
+        contenders = ["backprop", *(f"backprop: {name}" for name in ablations())]
     trials = run_all(
         args.families,
-        args.contenders.split(","),
+        contenders,
         [int(cap) for cap in args.calls.split(",")],
         range(args.first, args.first + args.worlds),
         args.options,
         args.processes,
         [name for name in args.only.split(",") if name],
     )
-    print(report([asdict(trial) for trial in trials]))
+    found = [asdict(trial) for trial in trials]
+    text = report(found)
+    print(text)
     print(f"\n{len(trials)} trials in {time.monotonic() - began:.0f} s")
     if args.json:
-        args.json.write_text(json.dumps([asdict(trial) for trial in trials]), encoding="utf-8")
+        args.json.write_text(json.dumps(found), encoding="utf-8")
+    if args.folder:
+        _write(args.folder, found, text, f"{args.families} families, {args.worlds} worlds each")
+
+
+def _write(folder: Path, trials: Sequence[dict[str, Any]], text: str, title: str) -> None:
+    """The report, the plot and the trials as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    heading = f"# Search quality in simulated offices: {title}\n\n![Anytime curves](anytime.svg)\n\n"
+    (folder / "report.md").write_text(f"{heading}{text}\n", encoding="utf-8")
+    (folder / "anytime.svg").write_text(anytime_svg(f"Share of the ceiling, {title}", curves(trials)), encoding="utf-8")
+    (folder / "trials.json").write_text(json.dumps(trials), encoding="utf-8")
+    print(f"written to {folder}")
 
 
 if __name__ == "__main__":

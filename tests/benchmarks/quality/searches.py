@@ -10,12 +10,15 @@ from typing import Any
 from bench import FastBench, Result, scorer_of
 from families import Office
 
-from promptprop.domain.errors import BudgetSpent
+from promptprop.bootstrap.assembly import CONFIRM_SHARE
+from promptprop.domain.errors import BudgetSpent, ConfigError
 from promptprop.domain.events import WinnerTested
 from promptprop.domain.models import Candidate, Example, Json, Message, Program, Prompt, Row, Step, text_of
-from promptprop.domain.sampling import row_of, split_rows
+from promptprop.domain.sampling import cut, row_of, split_rows
+from promptprop.optimizers.backprop import Backprop
 from promptprop.optimizers.registry import build_optimizer
 from promptprop.ports import Brief
+from promptprop.roles.envelope import read_object
 from promptprop.roles.template import fill_prompt, prompt_variables
 
 SHARES = {"train": 0.4, "select": 0.27, "test": 0.33}
@@ -35,17 +38,30 @@ def parts_of(office: Office, seed: int) -> Mapping[str, tuple[Row, ...]]:
     return {str(name): part for name, part in found.items()}
 
 
-def run_own(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json] | None = None) -> Result:
-    """One of our optimizers, its search alone: no rows are kept for confirmation or test."""
+def run_own(
+    name: str,
+    office: Office,
+    seed: int,
+    cap: int,
+    options: Mapping[str, Json] | None = None,
+    *,
+    proof: bool = False,
+) -> Result:
+    """One of our optimizers: its search alone, or with `proof`, where the cap must pay confirmation and test, too.
+
+    The sealed test of a proof is answered on rows that the report is about; it decides nothing, for what is returned is
+    chosen before it is opened.
+    """
     parts = parts_of(office, seed)
+    select, confirm = cut(parts["select"], CONFIRM_SHARE, seed, "confirm") if proof else (parts["select"], ())
     brief = Brief(
         task=office.task,
         program=Program((Step("main", "answer"),)),
         seeds=(Candidate({"main": Prompt.of(office.seed_prompt)}),),
         train=parts["train"],
-        select=parts["select"],
-        confirm=(),
-        test=(),
+        select=select,
+        confirm=confirm,
+        test=parts["test"] if proof else (),
         seed=seed,
     )
     bench = FastBench(office, examples_of(office), cap)
@@ -107,8 +123,17 @@ class OfficeAdapter:
 def _usable(prompt: Prompt) -> bool:
     try:
         return prompt_variables(prompt) == {"text"}
-    except Exception:
+    except ConfigError:
         return False
+
+
+def _thoughts(critique: str) -> str:
+    """What a critic said, as a reflection model would note it before it writes."""
+    try:
+        said = read_object(critique, "critiques")["critiques"]
+    except ValueError:
+        return ""
+    return "\n\n# Analysis\n" + "".join(f"- {one['cause']}\n- {one['fix']}\n" for one in said)
 
 
 class _Silent:
@@ -123,14 +148,18 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
     parts, examples = parts_of(office, seed), examples_of(office)
     bench = FastBench(office, examples, cap)
     adapter = OfficeAdapter(bench)
+    chosen = dict(options)
+    critic = chosen.pop("critic", False)
     asked = 0
 
     def reflect(prompt: str | list[dict[str, Any]]) -> str:
         nonlocal asked
         asked += 1
-        return bench.reply("rewriter", (Message("user", str(prompt)),), asked)
+        text = str(prompt)
+        if critic:
+            text += _thoughts(bench.reply("critic", (Message("user", text),), asked))
+        return bench.reply("rewriter", (Message("user", text),), asked)
 
-    chosen = dict(options)
     select = list(parts["select"])
     random.Random(seed).shuffle(select)
     valset = [examples[row.id] for row in select[: chosen.pop("valset", len(select))]]
@@ -165,7 +194,11 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
 
 
 def gepa_variants() -> dict[str, dict[str, Any]]:
-    """GEPA as it comes, with larger minibatches, with parallel proposals, and each with a small valset."""
+    """GEPA as it comes, with larger minibatches, with parallel proposals and merges; each with a small valset, too.
+
+    Those with `-critic` let the reflection think first, in a call of its own: our critic and rewriter have two tries at
+    a cause, and GEPA's one reflection has one, which in simulated worlds alone would be a handicap.
+    """
     from gepa.strategies.proposal_sampling import PxNSampling
 
     plain: dict[str, dict[str, Any]] = {
@@ -175,11 +208,35 @@ def gepa_variants() -> dict[str, dict[str, Any]]:
         "gepa-2x4-mb8": {"sampling_strategy": PxNSampling(2, 4), "reflection_minibatch_size": 8},
         "gepa-merge": {"use_merge": True},
     }
-    return {**plain, **{f"{name}-val{SMALL_VALSET}": {**one, "valset": SMALL_VALSET} for name, one in plain.items()}}
+    plain |= {f"{name}-val{SMALL_VALSET}": {**one, "valset": SMALL_VALSET} for name, one in plain.items()}
+    return {**plain, **{f"{name}-critic": {**one, "critic": True} for name, one in plain.items()}}
+
+
+def ablations() -> dict[str, dict[str, Json]]:
+    """What backprop loses without its parts, by options; those that this version does not have are left out."""
+    wanted: dict[str, dict[str, Json]] = {
+        "one child": {"children": 1},
+        "six children": {"children": 6},
+        "no Pareto parents": {"explore": 0.0},
+        "small evidence": {"evidence_rows": 6},
+        "short screen": {"screen_rows": 1, "passed_rows": 2},
+        "no screen": {"survivors": 16},
+        "hasty promotion": {"promote": 0.55, "drop": 0.45},
+        "race on all rows": {"race_block": 500},
+        "one fix a rewrite": {"bundle": 1},
+        "one pass": {"passes": 1},
+        "one critique a round": {"causes": 1},
+    }
+    known = set(Backprop.Options.model_fields)
+    return {name: options for name, options in wanted.items() if set(options) <= known}
 
 
 def run_contender(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json]) -> Result:
-    """Run whoever has this name; `options` are for backprop."""
+    """Run whoever has this name; `options` are for backprop. `backprop: …` is an ablation, `…+proof` pays for FINISH."""
     if name.startswith("gepa"):
         return run_gepa(office, seed, cap, gepa_variants()[name])
-    return run_own(name, office, seed, cap, options if name == "backprop" else {})
+    if name.startswith("backprop: "):
+        return run_own("backprop", office, seed, cap, {**options, **ablations()[name.removeprefix("backprop: ")]})
+    base = name.removesuffix("+proof")
+    given = options if base == "backprop" else {}
+    return run_own(base, office, seed, cap, given, proof=base != name)
