@@ -50,8 +50,8 @@ class Family:
     luck: float = 0.10
     hard: float = 0.15
     formless: float = 0.9
-    length: Length = Length(2600, 0.01)
-    powers: Powers = Powers()
+    length: Length = field(default=Length(2600, 0.01))
+    powers: Powers = field(default=Powers())
     variant: Literal["", "weak", "strong"] = ""
     metric: Literal["exact", "fields", "jury"] = "exact"
     told: float = 0.0  # the share of rules, the most frequent first, that the seed prompt states; 1: the form, too
@@ -172,6 +172,7 @@ def office_of(family: Family, number: int) -> Office:
     return replace(office, best_prompt=_best_prompt(office))
 
 
+QUESTIONS = ("I have a question on my {}", "what about the {}", "where do I ask for a {}")
 FORM_SAYS = (
     "Answer with the name of one desk and nothing else.",
     "Reply with just the desk, in lower case, with no explanation.",
@@ -181,9 +182,7 @@ FORM_SHOWN = (
     ("only", "nothing else", "no other text", "no explanation", "just the", "just one", "one word", "single word"),
     ("desk", "name", "word", "answer", "reply", "output"),
 )
-FIELDS_ASK = 'Answer with a JSON object: {{"desk": …, "thing": …, "urgent": "yes" or "no"}}.'.replace(
-    "{{", "{"
-).replace("}}", "}")
+FIELDS_ASK = 'Answer with a JSON object: {"desk": …, "thing": …, "urgent": "yes" or "no"}.'
 
 
 def _cases(family: Family, rng: random.Random) -> list[_Case]:
@@ -227,9 +226,7 @@ def _row(family: Family, rng: random.Random, name: str, chosen: Sequence[_Case])
         thing, right, default = chosen[0].thing, chosen[0].desk, chosen[0].default
     else:
         thing = rng.choice(list(owners))
-        said = [
-            rng.choice(("I have a question on my {}", "what about the {}", "where do I ask for a {}")).format(thing)
-        ]
+        said = [rng.choice(QUESTIONS).format(thing)]
         right = default = owners[thing]
     urgent = rng.random() < 0.3
     asides = rng.sample(vocabulary.asides, rng.randint(1, 4)) + (["Please answer today!"] if urgent else [])

@@ -42,7 +42,8 @@ def anytime_svg(title: str, curves: Mapping[str, Curve]) -> str:
             name, place, [(x(calls), y(mean), y(mean - error), y(mean + error)) for calls, mean, error in curve]
         )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
+        ' font-size="12">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(parts)}</svg>\n'
     )
 

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/quality/run.py --families reporting --calls 600,1500 --worlds 10
 
-Each cap is a run of its own, as a user would start it. What counts is the true score of the returned prompt on rows that
-no contender ever met, as a share of the ceiling (the best prompt that can be written), and as a share of the headroom
-between seed and ceiling. Simulated: evidence about search, and none about language models.
+Each cap is a run of its own, as a user would start it. What counts is the true score of the returned prompt on rows
+that no contender ever met, as a share of the ceiling (the best prompt that can be written), and as a share of the
+headroom between seed and ceiling. Simulated: evidence about search, and none about language models.
 """
 
 from __future__ import annotations

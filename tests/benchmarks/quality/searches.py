@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bench import FastBench, Result, scorer_of
@@ -172,7 +173,7 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
             if event["average_score"] > best["score"]:
                 best.update(text=event["candidate"]["main"], score=event["average_score"])
 
-    try:
+    with suppress(BudgetSpent):
         gepa.optimize(
             seed_candidate={"main": office.seed_prompt},
             trainset=[examples[row.id] for row in parts["train"]],
@@ -188,8 +189,6 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
             track_best_outputs=False,
             **chosen,
         )
-    except BudgetSpent:
-        pass
     return _result(bench, str(best["text"]))
 
 
@@ -232,7 +231,7 @@ def ablations() -> dict[str, dict[str, Json]]:
 
 
 def run_contender(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json]) -> Result:
-    """Run whoever has this name; `options` are for backprop. `backprop: …` is an ablation, `…+proof` pays for FINISH."""
+    """Run whoever has this name; `options` are for backprop. `backprop: …` is an ablation, `…+proof` pays FINISH."""
     if name.startswith("gepa"):
         return run_gepa(office, seed, cap, gepa_variants()[name])
     if name.startswith("backprop: "):

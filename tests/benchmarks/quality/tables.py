@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 Trial = Mapping[str, Any]
@@ -76,7 +77,7 @@ def area(curve: Sequence[tuple[int, float, float]]) -> float:
     """The mean share of the ceiling over calls from the least to the largest cap, by trapezes."""
     if len(curve) < 2:
         return curve[0][1]
-    pieces = zip(curve, curve[1:], strict=False)
+    pieces = pairwise(curve)
     whole = sum((right[0] - left[0]) * (left[1] + right[1]) / 2 for left, right in pieces)
     return whole / (curve[-1][0] - curve[0][0])
 
@@ -85,7 +86,7 @@ def reaches(curve: Sequence[tuple[int, float, float]], goal: float) -> float:
     """The calls at which a curve first comes to `goal`, between two caps by a straight line; NaN if it never does."""
     if curve[0][1] >= goal:
         return float(curve[0][0])
-    for left, right in zip(curve, curve[1:], strict=False):
+    for left, right in pairwise(curve):
         if left[1] < goal <= right[1]:
             return left[0] + (right[0] - left[0]) * (goal - left[1]) / (right[1] - left[1])
     return math.nan

@@ -1,4 +1,4 @@
-"""What the benchmark of search quality rests on: honest worlds, true counts, equal chances, and the same result twice."""
+"""What the benchmark of search quality rests on: honest worlds, true counts, equal chances, equal results."""
 
 from __future__ import annotations
 
