@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptprop.domain.events import RaceOutcome
 from promptprop.domain.models import Json, text_of
 
 WORD = re.compile(r"[^\W\d_]{3,}", re.UNICODE)
@@ -121,18 +120,17 @@ def _part(group: list[FailedRow], largest: int, rarity: Mapping[str, float]) -> 
 
 
 def choose_parent(
-    rng: random.Random, standings: Sequence[Standing], scores: Mapping[str, Mapping[str, float]], explore: float
+    rng: random.Random, best: str, scores: Mapping[str, Mapping[str, float]], explore: float
 ) -> tuple[str, str]:
-    """A parent and why: mostly the best lower bound, with chance `explore` a Pareto winner on some rows.
+    """A parent and why: mostly the best so far, with chance `explore` a Pareto winner on some rows.
 
     `scores` holds row scores by candidate. Pareto winners are drawn by the number of rows that they win.
     """
-    best = max(standings, key=lambda standing: (standing.lower, -standing.length, standing.candidate_id))
-    winners = pareto_wins(scores, best.candidate_id)
+    winners = pareto_wins(scores, best)
     if winners and rng.random() < explore:
         names = sorted(winners)
         return rng.choices(names, [winners[name] for name in names])[0], "wins rows that the best one loses"
-    return best.candidate_id, "best lower bound on select"
+    return best, "the best so far"
 
 
 def pareto_wins(scores: Mapping[str, Mapping[str, float]], best: str) -> dict[str, int]:
@@ -160,41 +158,38 @@ def variance_of(scores: Sequence[float]) -> float:
     return max(1e-4, sum((score - mean) ** 2 for score in scores) / len(scores)) if scores else 1e-4
 
 
-def chance_better(differences: Sequence[float], scale: float = 0.25) -> float:
-    """A heuristic chance that the mean of these paired differences is above zero.
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What the search takes a difference of mean scores to be: a normal distribution. A heuristic, and no claim."""
 
-    A normal approximation, with two pseudo-rows of variance `scale` so that few rows stay undecided. Give the variance
-    of the scores: graded ones move in smaller steps than binary ones, whose variance is at most 1/4.
+    mean: float
+    error: float
 
-    >>> chance_better([]), chance_better([0.0] * 10)
-    (0.5, 0.5)
-    """
-    count = len(differences)
-    if not count:
-        return 0.5
-    mean = sum(differences) / count
-    spread = sum((difference - mean) ** 2 for difference in differences) + scale * 2
-    error = math.sqrt(spread / (count + 1) / count)
-    return 0.5 * (1 + math.erf(mean / error / math.sqrt(2)))
+    def chance_above(self, least: float = 0.0) -> float:
+        """The chance that the difference is above `least`.
+
+        >>> Belief(0.0, 0.1).chance_above()
+        0.5
+        """
+        return 0.5 * math.erfc((least - self.mean) / self.error / math.sqrt(2))
 
 
-def race_outcome(
-    before: Sequence[float], after: Sequence[float], *, shorter: bool, at_cap: bool, promote: float, drop: float
-) -> RaceOutcome | None:
-    """What a race says after these rows' scores of parent and child: an outcome, or None for the next block.
+def update(belief: Belief, before: Sequence[float], after: Sequence[float]) -> Belief:
+    """The belief after these rows' scores of both candidates: precision-weighted, as for two normal means.
 
-    At the cap an equal child is promoted where it is shorter; else it is undecided and only archived.
+    The rows' own error has two pseudo-rows of the scores' variance, so that a few equal rows prove nothing.
+
+    >>> update(Belief(0.0, 0.1), [], [])
+    Belief(mean=0.0, error=0.1)
     """
     differences = [late - early for early, late in zip(before, after, strict=True)]
-    chance = chance_better(differences, variance_of([*before, *after]))
-    if chance < drop:
-        return "dropped"
-    if not at_cap:
-        return None
-    if chance >= promote:
-        return "promoted"
-    mean = sum(differences) / len(differences) if differences else 0.0
-    return "promoted" if shorter and mean >= 0 else "undecided"
+    count = len(differences)
+    if not count:
+        return belief
+    mean = sum(differences) / count
+    spread = sum((difference - mean) ** 2 for difference in differences) + variance_of([*before, *after]) * 2
+    told, held = (count + 1) * count / spread, 1 / belief.error**2
+    return Belief((mean * told + belief.mean * held) / (told + held), 1 / math.sqrt(told + held))
 
 
 def draw_kinds(rng: random.Random, record: Mapping[str, tuple[int, int]], count: int) -> list[str]:

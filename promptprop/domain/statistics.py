@@ -141,31 +141,6 @@ def verdict(delta: Estimate, p: float, unchanged: bool, alpha: float = 0.05) -> 
     return "no proven gain"
 
 
-def probability_better(mean: float, standard_error: float) -> float:
-    """The chance that the true difference is above 0, by a normal approximation with a flat prior.
-
-    A heuristic that steers the search: it is looked at again and again and guarantees nothing. It is no proof.
-
-    >>> probability_better(0.0, 0.1), round(probability_better(0.196, 0.1), 3)
-    (0.5, 0.975)
-    """
-    if not standard_error >= 0 or math.isnan(mean):
-        raise ValueError("a standard error is a number of 0 or more, and a mean is a number")
-    if standard_error == 0 or math.isinf(mean / standard_error):
-        return 0.5 if mean == 0 else float(mean > 0)
-    return 0.5 * math.erfc(-mean / standard_error / math.sqrt(2))
-
-
-def flip_share(first: Sequence[float], second: Sequence[float], by: float = 0.5) -> float:
-    """The share of rows whose score moved by `by` or more between two answers to the same prompt; 0 without rows.
-
-    >>> flip_share([1, 1, 0, 0.2], [1, 0, 0, 0.4])
-    0.25
-    """
-    moved = [abs(a - b) >= by - _SAME for a, b in zip(first, second, strict=True)]
-    return sum(moved) / len(moved) if moved else 0.0
-
-
 def noise(first: Sequence[float], second: Sequence[float]) -> float:
     """The standard deviation of one answer's score about its row's own mean, from two answers a row; 0 without rows.
 

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from promptprop.domain.errors import BudgetSpent
 from promptprop.domain.events import Event, SearchEnded
 from promptprop.optimizers.finish import finish, finish_size
-from promptprop.optimizers.search import BackpropOptions, Search
+from promptprop.optimizers.options import BackpropOptions
+from promptprop.optimizers.search import Search
 from promptprop.ports import Brief, Shape, Workbench
 
 
@@ -54,15 +55,16 @@ class Backprop:
     def shape(self, brief: Brief) -> Shape:
         """How it will spend: half of the race is usually saved by early drops and cached cells."""
         options = self.options
-        raced = min(options.survivors, options.children) * len(brief.select) // 2
+        critiques = -(-options.causes // options.causes_a_critique)
+        screened = options.bundle * options.screen_rows + options.passed_rows
+        track = min(options.race_blocks * options.race_block, len(brief.select))
+        survivors = min(options.survivors, options.children)
         return Shape(
-            set_up=2 * min(options.headroom_rows, len(brief.select)),
-            each_round=2 * options.children * options.screen_rows + raced + len(brief.train) // 2,
-            role_calls=2 * options.children,
+            set_up=min(options.headroom_rows, len(brief.select)) + min(options.headroom_again, len(brief.select)),
+            each_round=options.children * screened + survivors * track // 2,
+            role_calls=critiques + options.children,
             finish=finish_size(brief, options.shortlist),
             rounds=options.rounds,
-            most_each_round=len(brief.train)
-            + 2 * options.children * options.screen_rows
-            + (1 + min(options.survivors, options.children)) * len(brief.select),
-            most_role_calls=2 * (max(2, options.children) + options.children),
+            most_each_round=len(brief.train) * (1 + options.children) + (1 + survivors) * track,
+            most_role_calls=2 * (critiques + options.children),
         )

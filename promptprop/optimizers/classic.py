@@ -120,7 +120,7 @@ class _Chain:
         return "" if self._evidence().failures else "no failures left"
 
     def _evidence(self) -> Evidence:
-        return failed_rows(self.scores, self.bench, self.parent, self.brief.train, self.options.passing, set())
+        return failed_rows(self.scores, self.bench, [self.parent], self.brief.train, self.options.passing)
 
     async def rewrite(self, iteration: int) -> tuple[str, list[Event]]:
         """Criticise a sample of all failures at once, then rewrite once: a new parent, or a reason to stop.

@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from promptprop.domain.budget import Budget
 from promptprop.domain.models import Ask, Candidate, Evaluation, Example, Json, Row
 from promptprop.domain.selection import FailedRow
+from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.scores import Scores
 from promptprop.ports import Brief, Workbench
 
-CONTRAST = 3  # right answers shown beside the failures of a cluster
+CONTRAST = 3  # right answers shown beside the failures of a cause
 LONGEST_VALUE = 2000  # characters of one input or answer that a role is shown
+
+
+CAP_SHARE = 0.05  # of a cap on calls: as many failures are enough, within half and all of `evidence_rows`
+
+
+def evidence_wanted(budget: Budget, options: BackpropOptions) -> int:
+    """How many failures to gather: with few calls to spend, fewer are learned from at a time."""
+    if budget.calls is None:
+        return options.evidence_rows
+    return max(options.evidence_rows // 2, min(options.evidence_rows, round(budget.calls * CAP_SHARE)))
 
 
 @dataclass(slots=True)
 class Evidence:
-    """A parent's failures and successes on the train rows that it has met."""
+    """A parent's failures and successes on train; `presumed` are rows that only an ancestor has answered."""
 
     failures: list[FailedRow] = field(default_factory=list)
     successes: list[FailedRow] = field(default_factory=list)
-    met: int = 0
+    presumed: set[str] = field(default_factory=set)
+
+    @property
+    def met(self) -> int:
+        """On how many rows it is known, or presumed, how the parent fares."""
+        return len(self.failures) + len(self.successes)
 
 
 def failed_rows(
-    scores: Scores, bench: Workbench, parent: Candidate, rows: Sequence[Row], passing: float, left_out: set[str]
+    scores: Scores,
+    bench: Workbench,
+    lineage: Sequence[Candidate],
+    rows: Sequence[Row],
+    passing: float,
+    left_out: Collection[str] = (),
+    mended: Collection[str] = (),
 ) -> Evidence:
-    """Sort what the parent has met into failures and successes, in row order; `left_out` rows are in neither."""
-    known = scores.of(parent.id, rows)
-    met = [row.id for row in rows if row.id in known and row.id not in left_out]
-    evidence = Evidence(met=len(met))
+    """Sort rows into failures and successes of a parent, in row order; `left_out` rows are in neither.
+
+    `lineage` is the parent and its ancestors, nearest first. A row that the parent has not met is presumed to fare as
+    with the nearest ancestor that has: an edit moves few rows, and what children are scored on is answered anew. Of
+    `mended` rows, whose cause a fix on this line seems to have removed, nothing is presumed.
+    """
+    known: dict[str, Evaluation] = {}
+    for candidate in reversed(lineage):
+        known.update(scores.of(candidate.id, rows))
+    own = scores.of(lineage[0].id, rows) if lineage else {}
+    unsure = {row for row in mended if row not in own}
+    met = [row.id for row in rows if row.id in known and row.id not in left_out and row.id not in unsure]
+    evidence = Evidence(presumed={row for row in met if row not in own})
     for example in bench.examples(met):
         seen = _seen(example, known[example.id])
         failed = (known[example.id].score or 0.0) < passing
@@ -69,11 +101,11 @@ def _short(value: Json) -> Json:
 def critic_asks(
     brief: Brief,
     parent: Candidate,
-    clusters: Sequence[Sequence[FailedRow]],
+    groups: Sequence[Sequence[FailedRow]],
     successes: Sequence[FailedRow],
     round_: int,
 ) -> list[Ask]:
-    """One question a cluster, with a few right answers that look alike for contrast."""
+    """One question a group of failures, with a few right answers that look alike for contrast."""
     prompts = {step: prompt.text for step, prompt in parent.prompts.items()}
     return [
         Ask(
@@ -81,36 +113,27 @@ def critic_asks(
             {
                 "task": brief.task,
                 "prompts": prompts,
-                "failures": [shown(row, number) for number, row in enumerate(cluster, start=1)],
+                "failures": [shown(row, number) for number, row in enumerate(group, start=1)],
                 "successes": [
                     shown(row, number, with_feedback=False)
-                    for number, row in enumerate(_contrast(cluster, successes), start=1)
+                    for number, row in enumerate(_contrast(group, successes), start=1)
                 ],
             },
             replicate=round_,
         )
-        for cluster in clusters
+        for group in groups
     ]
 
 
-def _contrast(cluster: Sequence[FailedRow], successes: Sequence[FailedRow]) -> list[FailedRow]:
-    """Right answers that share the expected or the given answer with the cluster come first."""
-    labels = {str(row.expected) for row in cluster} | {row.answer.strip() for row in cluster}
+def _contrast(group: Sequence[FailedRow], successes: Sequence[FailedRow]) -> list[FailedRow]:
+    """Right answers that share the expected or the given answer with the group come first."""
+    labels = {str(row.expected) for row in group} | {row.answer.strip() for row in group}
     ordered = sorted(successes, key=lambda row: str(row.expected) not in labels)
     return ordered[:CONTRAST]
 
 
-def rows_to_screen(evidence: Evidence, cluster: Sequence[FailedRow], train: Sequence[Row], count: int) -> list[Row]:
-    """Up to `count` rows that the parent failed, two thirds from the child's own cluster, and as many it passed."""
-    by_id: Mapping[str, Row] = {row.id: row for row in train}
-    own = [row.example_id for row in cluster][: -(-2 * count // 3)] if cluster else []
-    others = [by_id[row.example_id] for row in evidence.failures if row.example_id not in own]
-    passed = [by_id[row.example_id] for row in evidence.successes]
-    return [*(by_id[row] for row in own), *_evenly(others, count - len(own)), *_evenly(passed, count)]
-
-
-def _evenly(rows: Sequence[Row], count: int) -> list[Row]:
-    """So many rows (all, where there are fewer), evenly over the strata: no frequent cause shall fill a screen."""
-    ordered = sorted(rows, key=lambda row: row.stratum)
+def spread_evenly(rows: Sequence[FailedRow], count: int, strata: Mapping[str, str]) -> list[FailedRow]:
+    """So many rows (all, where there are fewer), evenly over the strata: no frequent one shall fill a screen."""
+    ordered = sorted(rows, key=lambda row: strata.get(row.example_id, ""))
     taken = min(count, len(ordered))
     return [ordered[number * len(ordered) // taken] for number in range(taken)]

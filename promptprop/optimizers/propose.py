@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from promptprop.domain.events import Estimate, RaceOutcome
-from promptprop.domain.models import Answer, Ask, Candidate, Critique, Hypothesis, Json, Row
+from promptprop.domain.models import Answer, Ask, Candidate, Critique, Hypothesis, Json, Prompt, Row
 from promptprop.domain.selection import FailedRow, draw_kinds
 from promptprop.optimizers.evidence import shown
+from promptprop.optimizers.fixes import Fix
 from promptprop.ports import Brief
 from promptprop.roles.rewriter import Rewrite
 
-if TYPE_CHECKING:
-    from promptprop.optimizers.search import Round
-
-REMEMBERED = 10  # tried hypotheses that the rewriter is shown
+REMEMBERED = 6  # tried hypotheses that the rewriter is shown
 VERBATIM = 60  # characters in a row of an input that a prompt may not repeat
-QUOTED = {"cause": 3, "causes": 8, "consolidate": 0, "format": 4, "restart": 8}  # failures the rewriter sees
+QUOTED = {"causes": 8, "format": 4, "restart": 8}  # failures the rewriter sees
+OTHERS = ("format", "restart")  # kinds that are drawn where causes alone do not fill a round
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One child to ask for: its kind of hypothesis, and the critiques and failures behind it."""
+    """One child to ask for: its kind of hypothesis, the fixes that it carries, and the failures that are quoted."""
 
     kind: str
-    critiques: tuple[Critique, ...]
-    cluster: tuple[FailedRow, ...]
+    fixes: tuple[Fix, ...] = ()
+    quoted: tuple[FailedRow, ...] = ()
+
+    @property
+    def critiques(self) -> tuple[Critique, ...]:
+        """The critiques behind it."""
+        return tuple(fix.critique for fix in self.fixes)
+
+    def part(self, turn: int, size: int, *, last: bool) -> Plan:
+        """The plan of one of several rewrites that follow each other: `size` of the fixes, or all that are left."""
+        fixes = self.fixes[turn * size :] if last else self.fixes[turn * size : (turn + 1) * size]
+        kind = self.kind if turn == 0 else "causes"
+        quoted = quoted_of(fixes) if self.kind == "causes" else self.quoted if turn == 0 else ()
+        return Plan(kind, fixes, quoted)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A child as it is written: the texts so far, and the last answer that was usable."""
+
+    plan: Plan
+    prompts: Mapping[str, Prompt]
+    answer: Answer = Answer(None)  # noqa: RUF009 - frozen
+    tidied: int = 0  # length of the last consolidated text that it descends from
+
+    @property
+    def length(self) -> int:
+        """Characters of all steps."""
+        return sum(prompt.length for prompt in self.prompts.values())
 
 
 @dataclass(slots=True)
 class Child:
-    """A proposed candidate on its way through screen and race."""
+    """A proposed candidate on its way through screen and race; `tidied` as in its draft."""
 
     plan: Plan
     candidate: Candidate
+    tidied: int = 0
     screened_on: list[Row] = field(default_factory=list)
     gain: float = 0.0
     delta: Estimate = Estimate(0.0, -1.0, 1.0, 0)  # noqa: RUF009 - frozen
@@ -44,65 +71,64 @@ class Child:
 
 
 def plan_children(
-    rng: random.Random, now: Round, odds: Mapping[str, tuple[int, int]], count: int, seed_length: int
+    rng: random.Random,
+    bundles: Sequence[Sequence[Fix]],
+    odds: Mapping[str, tuple[int, int]],
+    count: int,
+    failures: Sequence[FailedRow],
+    *,
+    grown: bool,
 ) -> list[Plan]:
-    """`count` labelled hypotheses: the top cause, all causes at once, and the rest by the odds of each kind.
+    """`count` labelled hypotheses: a child for each bundle of fixes, and the rest by the odds of each kind.
 
     Consolidation is due only once the prompt has grown; a restart or format repair is drawn like any other kind.
     """
-    kinds = ["cause"] if len(now.critiques) < 2 else ["cause", "causes"]
-    open_kinds = {"cause", "causes", "format", "restart"}
-    if now.parent.length > 1.25 * seed_length:
-        open_kinds.add("consolidate")
-    record = {kind: odds.get(kind, (0, 0)) for kind in open_kinds}
-    kinds += draw_kinds(rng, record, max(0, count - len(kinds)))
-    plans: list[Plan] = []
-    everything = tuple(critique for critiques in now.critiques for critique in critiques)
-    for kind in kinds[:count]:
-        number = sum(1 for plan in plans if plan.kind == "cause")
-        if kind == "cause" and now.clusters:
-            place = number % len(now.clusters)
-            plans.append(Plan(kind, now.critiques[place], tuple(now.clusters[place])))
+    plans = [_causes(bundle) for bundle in bundles[:count]]
+    kinds = [*OTHERS, *(["causes"] if bundles else []), *(["consolidate"] if grown else [])]
+    record = {kind: odds.get(kind, (0, 0)) for kind in kinds}
+    for kind in draw_kinds(rng, record, max(0, count - len(plans))):
+        if kind == "causes":
+            plans.append(_causes(bundles[0]))
         else:
-            plans.append(Plan(kind, everything, ()))
+            everything = tuple(fix for bundle in bundles for fix in bundle) if kind == "restart" else ()
+            plans.append(Plan(kind, everything, tuple(failures[: QUOTED.get(kind, 0)])))
     return plans
 
 
-def rewriter_asks(
-    brief: Brief, now: Round, plans: Sequence[Plan], tried: Sequence[Mapping[str, Json]], longest: int, round_: int
-) -> list[Ask]:
-    """One question a plan; equal plans are told apart by their place, so that they are answered independently."""
-    return [
-        Ask(
-            "rewriter",
-            {
-                "task": brief.task,
-                "prompts": now.parent.prompts,
-                "critiques": [{"step": one.step, "cause": one.cause, "fix": one.fix} for one in plan.critiques],
-                "failures": [shown(row, number) for number, row in enumerate(_quoted(plan, now), start=1)],
-                "tried": list(tried[-REMEMBERED:]),
-                "kind": plan.kind,
-                "longest": longest,
-            },
-            replicate=round_ * 100 + place,
-        )
-        for place, plan in enumerate(plans)
-    ]
+def _causes(bundle: Sequence[Fix]) -> Plan:
+    return Plan("causes", tuple(bundle), quoted_of(bundle))
 
 
-def _quoted(plan: Plan, now: Round) -> list[FailedRow]:
-    """Failures for the rewriter: of its own cluster, else one after the other from each cluster."""
-    count = QUOTED[plan.kind]
-    if plan.cluster:
-        return list(plan.cluster[:count])
-    clusters = now.clusters or [now.evidence.failures]
-    deepest = max((len(cluster) for cluster in clusters), default=0)
-    mixed = [cluster[depth] for depth in range(deepest) for cluster in clusters if depth < len(cluster)]
-    return mixed[:count]
+def quoted_of(fixes: Sequence[Fix]) -> tuple[FailedRow, ...]:
+    """The failures that a rewrite is shown: one after the other from each fix."""
+    deepest = max((len(fix.rows) for fix in fixes), default=0)
+    mixed = [fix.rows[depth] for depth in range(deepest) for fix in fixes if depth < len(fix.rows)]
+    return tuple(mixed[: QUOTED["causes"]])
+
+
+def rewriter_ask(
+    brief: Brief,
+    prompts: Mapping[str, Prompt],
+    plan: Plan,
+    tried: Sequence[Mapping[str, Json]],
+    longest: int,
+    replicate: int,
+) -> Ask:
+    """The question to the rewriter; equal ones are told apart by their replicate, and so answered independently."""
+    inputs = {
+        "task": brief.task,
+        "prompts": prompts,
+        "critiques": [{"step": one.step, "cause": one.cause, "fix": one.fix} for one in plan.critiques],
+        "failures": [shown(row, number) for number, row in enumerate(plan.quoted, start=1)],
+        "tried": list(tried[-REMEMBERED:]),
+        "kind": plan.kind,
+        "longest": longest,
+    }
+    return Ask("rewriter", inputs, replicate=replicate)
 
 
 def read_children(
-    parent: Candidate, plans: Sequence[Plan], answers: Sequence[Answer], known: set[str], inputs: Sequence[str]
+    parent: Candidate, drafts: Sequence[Draft], known: Collection[str], inputs: Sequence[str]
 ) -> tuple[list[Child], list[tuple[str, str]]]:
     """The usable children, and the refused ones with their reasons.
 
@@ -111,7 +137,8 @@ def read_children(
     """
     children: list[Child] = []
     refused: list[tuple[str, str]] = []
-    for plan, answer in zip(plans, answers, strict=True):
+    for draft in drafts:
+        plan, answer = draft.plan, draft.answer
         if answer.value is None:
             refused.append((plan.kind, answer.failure.message if answer.failure else "the reply could not be read"))
             continue
@@ -125,7 +152,7 @@ def read_children(
         elif copied := _copied(candidate.text, parent.text, inputs):
             refused.append((plan.kind, f"it copies a row verbatim: “{copied[:40]}…”"))
         else:
-            children.append(Child(plan, candidate))
+            children.append(Child(plan, candidate, draft.tidied))
     return children, refused
 
 

@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain import events as facts
 from promptprop.domain.errors import UnusableReplies
 from promptprop.domain.events import Event
-from promptprop.domain.models import Candidate, Cell, Critique, Evaluation, Hypothesis, Json, Proposal, Row
-from promptprop.domain.sampling import blocks, spread, stream
-from promptprop.domain.selection import (
-    FailedRow,
-    choose_parent,
-    cluster_failures,
-    race_outcome,
-)
-from promptprop.domain.statistics import noise
-from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows, rows_to_screen
+from promptprop.domain.models import Candidate, Json, Proposal, Row
+from promptprop.domain.sampling import blocks, stream
+from promptprop.domain.selection import choose_parent, cluster_failures
+from promptprop.optimizers.archive import Archive
+from promptprop.optimizers.evidence import Evidence, critic_asks, evidence_wanted, failed_rows
 from promptprop.optimizers.finish import hold_finish, longest_allowed
-from promptprop.optimizers.propose import Child, plan_children, read_children, rewriter_asks
-from promptprop.optimizers.scores import Scores, difference_of, mean_of
+from promptprop.optimizers.fixes import Cause, Fix, Pool, fixes_of
+from promptprop.optimizers.opening import measure_headroom
+from promptprop.optimizers.options import BackpropOptions
+from promptprop.optimizers.propose import Child, plan_children, read_children
+from promptprop.optimizers.race import Runner, race
+from promptprop.optimizers.rewriting import Rewriting
+from promptprop.optimizers.scores import Scores, mean_of
+from promptprop.optimizers.screen import Screen
 from promptprop.ports import Brief, Workbench
 
 FRUITLESS = 3  # rounds in a row without one usable rewrite, after which the rewriter is called unusable
-SAME = 1e-9  # scores that differ by less are equal
 SUSPECT_AFTER = 3  # times a row was quoted to the critic and still failed with every candidate
-
-
-class BackpropOptions(BaseModel):
-    """Options of `backprop`; the defaults are first values, to be tuned by measurement."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    children: int = Field(4, ge=1, le=16, description="Rewrites proposed in a round.")
-    rounds: int = Field(12, ge=1, le=200, description="Rounds at most.")
-    patience: int = Field(4, ge=1, le=50, description="Rounds without a promotion or a new best, after which it ends.")
-    headroom_rows: int = Field(20, ge=2, le=500, description="Select rows on which the seed is scored twice first.")
-    evidence_rows: int = Field(12, ge=3, le=500, description="Failures to gather before critiques are written.")
-    critique_rows: int = Field(6, ge=1, le=30, description="Failures that one critique sees at most.")
-    screen_rows: int = Field(6, ge=1, le=100, description="Rows its parent failed, and as many it passed, per screen.")
-    survivors: int = Field(3, ge=1, le=16, description="Children that go from the screen into the race at most.")
-    race_block: int = Field(12, ge=2, le=500, description="Fresh select rows a block of the race.")
-    promote: float = Field(0.85, gt=0.5, lt=1, description="Chance of being better that promotes a child.")
-    drop: float = Field(0.2, gt=0, lt=0.5, description="Chance of being better below which a child is dropped.")
-    explore: float = Field(0.2, ge=0, le=1, description="Chance of a Pareto winner as the parent.")
-    passing: float = Field(0.9, gt=0, le=1, description="Scores from here on are no failures.")
-    longest: int = Field(6000, ge=200, le=200_000, description="Characters of a candidate at most (or 3 × the seed).")
-    shortlist: int = Field(3, ge=1, le=10, description="Candidates that meet the confirm rows at most.")
+EVIDENCE_BLOCK = 20  # fresh rollouts at a time
 
 
 @dataclass(slots=True)
@@ -58,9 +34,8 @@ class Round:
     """What the steps of one round hand on to each other."""
 
     parent: Candidate
-    evidence: Evidence
-    clusters: list[list[FailedRow]] = field(default_factory=list)
-    critiques: list[tuple[Critique, ...]] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
+    bundles: list[list[Fix]] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
     survivors: list[Child] = field(default_factory=list)
     promoted: list[Child] = field(default_factory=list)
@@ -75,21 +50,23 @@ class Search:
         self.bench = bench
         self.options = options
         self.scores = Scores()
-        self.archive: dict[str, Candidate] = {}
-        self.known: set[str] = set()
+        self.archive = Archive(brief.seeds[0])
+        self.pool = Pool(float(options.bundle))
         self.tried: list[dict[str, Json]] = []
         self.odds: dict[str, tuple[int, int]] = {}
         self.quoted: dict[str, int] = {}
         self.suspects: set[str] = set()
+        self.mended: dict[str, list[str]] = {}
         self.round = 0
         self.idle = 0
-        self.best_id = brief.seeds[0].id
         self.fruitless = 0
+        self.wanted = evidence_wanted(bench.budget, options)
         self.ended = ""
         self.last_problem = ""
+        self.noise = (0.0, 0.0)
         self.longest = longest_allowed(options.longest, brief)
         self.track = blocks(brief.select, options.race_block, brief.seed, "race")
-        self.now = Round(brief.seeds[0], Evidence())
+        self.now = Round(brief.seeds[0])
         self._facts: list[Event] = []
 
     @property
@@ -98,7 +75,7 @@ class Search:
         return self.brief.seeds[0]
 
     def _hold(self) -> None:
-        known = (*self.archive.values(), *(child.candidate for child in self.now.children))
+        known = (*self.archive.members.values(), *(child.candidate for child in self.now.children))
         hold_finish(self.bench, self.brief, self.options.shortlist, known)
 
     def tell(self, event: Event) -> None:
@@ -111,51 +88,20 @@ class Search:
         return told
 
     async def set_up(self) -> None:
-        """Keep the seeds, and measure headroom: the first seed twice on a sample of select."""
-        for candidate in self.brief.seeds:
-            if candidate.id not in self.archive:
-                await self._keep(Proposal(candidate), round_=0)
-                self.archive[candidate.id] = candidate
+        """Keep the seeds, and measure headroom: the first seed on a sample of select, some of it twice."""
+        for candidate in {seed.id: seed for seed in self.brief.seeds}.values():
+            await self._keep(Proposal(candidate), round_=0)
         self._hold()
-        count = min(self.options.headroom_rows, len(self.brief.select))
-        sample = spread(self.brief.select, count, stream(self.brief.seed, "headroom"))
-        first = [Cell(self.seed, row.id) for row in sample]
-        again = [Cell(self.seed, row.id, replicate=1) for row in sample]
-        evaluations = await self.bench.evaluate([*first, *again])
-        self.scores.take(evaluations[: len(sample)])
-        self._measure(evaluations[: len(sample)], evaluations[len(sample) :])
-        await self.scores.fill(self.bench, self.brief.seeds[1:], sample)
-
-    def _measure(self, first: Sequence[Evaluation], again: Sequence[Evaluation]) -> None:
-        """Headroom from two answers a row; rows without both scores are left out."""
-        pairs = [
-            (one.score, two.score)
-            for one, two in zip(first, again, strict=True)
-            if one.score is not None and two.score is not None
-        ]
-        failing = sum(1 for one, two in pairs if min(one, two) < self.options.passing)
-        silent = not any(evaluation.output.strip() for evaluation in (*first, *again))
-        finding: Literal["room", "perfect", "hopeless"] = (
-            "hopeless" if silent or not pairs else "room" if failing else "perfect"
-        )
-        before, after = [one for one, _ in pairs], [two for _, two in pairs]
-        self.tell(
-            facts.HeadroomMeasured(
-                score=mean_of(before),
-                noise=noise(before, after),
-                flipped=sum(1 for one, two in pairs if abs(one - two) > SAME),
-                failing=failing,
-                finding=finding,
-            )
-        )
-        self.ended = "" if finding == "room" else finding
+        headroom = await measure_headroom(self.bench, self.scores, self.brief, self.options)
+        self.tell(headroom)
+        self.ended = "" if headroom.finding == "room" else headroom.finding
 
     def reason_to_stop(self) -> str:
         """Why the loop ends here, or nothing to go on."""
         if self.ended:
             return self.ended
         if self.fruitless >= FRUITLESS:
-            if len(self.known) > len({seed.id for seed in self.brief.seeds}):
+            if len(self.archive.known) > len({seed.id for seed in self.brief.seeds}):
                 return "unusable replies"  # what was found before is worth its confirmation
             raise UnusableReplies(
                 f"no readable rewrite in {FRUITLESS} rounds; the last reply was refused because: {self.last_problem}",
@@ -166,29 +112,40 @@ class Search:
         return "no promotion" if self.idle >= self.options.patience else ""
 
     def begin_round(self) -> None:
-        """1 parent: mostly the best lower bound, at times a Pareto winner on some rows."""
+        """1 parent: mostly the best so far, at times a Pareto winner on some rows."""
         self.round += 1
-        standings = [self.scores.standing(candidate, self.brief.select) for candidate in self.archive.values()]
-        numbers = {name: self.scores.numbers(name, self.brief.select) for name in self.archive}
+        numbers = {name: self.scores.numbers(name, self.brief.select) for name in self.archive.members}
         rng = stream(self.brief.seed, self.round, "parent")
-        parent, reason = choose_parent(rng, standings, numbers, self.options.explore)
-        self.now = Round(self.archive[parent], Evidence())
+        parent, reason = choose_parent(rng, self.archive.best.id, numbers, self.options.explore)
+        self.now = Round(self.archive.members[parent])
         self.tell(facts.RoundStarted(self.round, parent, reason))
 
     async def gather_evidence(self) -> None:
         """2 evidence: the parent's failures on train; fresh rollouts only while they are too few."""
-        order = [row for block in blocks(self.brief.train, 24, self.brief.seed, "evidence") for row in block]
+        order = [
+            row for block in blocks(self.brief.train, EVIDENCE_BLOCK, self.brief.seed, "evidence") for row in block
+        ]
         parent = self.now.parent
+        lineage = self.archive.lineage(parent)
+        mended = {row for rows in self.archive.mended_by(parent) for row in rows}
         while True:
-            evidence = failed_rows(self.scores, self.bench, parent, order, self.options.passing, self.suspects)
-            fresh = self.scores.unmet(parent.id, order)[:24]
-            if len(evidence.failures) >= self.options.evidence_rows or not fresh:
+            evidence = failed_rows(self.scores, self.bench, lineage, order, self.options.passing, self.suspects, mended)
+            fresh = self._unmet(lineage, order, mended)[:EVIDENCE_BLOCK]
+            if len(evidence.failures) >= self.wanted or not fresh:
                 break
             await self.scores.fill(self.bench, [parent], fresh)
         self.now.evidence = evidence
         self._suspect(evidence)
         if not evidence.failures:
             self.ended = "no failures left"
+
+    def _unmet(self, lineage: Sequence[Candidate], rows: Sequence[Row], mended: Collection[str]) -> list[Row]:
+        """Rows that neither the parent nor an ancestor met; then mended ones, on which nothing is known."""
+        left = list(rows)
+        for candidate in lineage:
+            left = self.scores.unmet(candidate.id, left)
+        again = [row for row in rows if row.id in mended and row not in left]
+        return [*left, *self.scores.unmet(lineage[0].id, again)]
 
     def _suspect(self, evidence: Evidence) -> None:
         """Rows that were quoted time and again and that every candidate still fails: report, do not learn."""
@@ -205,38 +162,44 @@ class Search:
             evidence.failures[:] = [row for row in evidence.failures if row.example_id not in self.suspects]
 
     async def criticise(self) -> None:
-        """3 backward: failures are clustered by cause, and the critic sees a few of one cause with some contrast."""
-        failures = self.now.evidence.failures
+        """3 backward: failures are clustered by cause, and the critic sees a few of each with some contrast."""
+        covered = self.pool.covered()
+        failures = [row for row in self.now.evidence.failures if row.example_id not in covered]
         if not failures:
+            self.now.bundles = self.pool.bundles([], 1, 1)
             return
-        clusters = cluster_failures(failures, self.options.critique_rows)[: max(2, self.options.children)]
-        for failure in (row for cluster in clusters for row in cluster):
-            self.quoted[failure.example_id] = self.quoted.get(failure.example_id, 0) + 1
-        asks = critic_asks(self.brief, self.now.parent, clusters, self.now.evidence.successes, self.round)
+        options = self.options
+        clusters = cluster_failures(failures, 2 * options.critique_rows)[: options.causes]
+        rarest = [sorted(cluster, key=lambda row: self.quoted.get(row.example_id, 0)) for cluster in clusters]
+        causes = [Cause(tuple(one[: options.critique_rows]), tuple(one[options.critique_rows :])) for one in rarest]
+        for row in (row for cause in causes for row in cause.shown):
+            self.quoted[row.example_id] = self.quoted.get(row.example_id, 0) + 1
+        size = options.causes_a_critique
+        groups = [causes[start : start + size] for start in range(0, len(causes), size)]
+        quoted = [[row for cause in group for row in cause.shown] for group in groups]
+        asks = critic_asks(self.brief, self.now.parent, quoted, self.now.evidence.successes, self.round)
         answers = await self.bench.ask(asks)
-        written = [
-            (cluster, answer.value)
-            for cluster, answer in zip(clusters, answers, strict=True)
-            if answer.value is not None
-        ]
-        self.now.clusters = [cluster for cluster, _ in written]
-        self.now.critiques = [critiques for _, critiques in written]
-        self.tell(
-            facts.CritiquesWritten(
-                self.round, len(failures), len(clusters), sum(len(one) for _, one in written), len(asks) - len(written)
-            )
-        )
+        share = len(self.brief.train) / max(1, self.now.evidence.met)
+        critiques = [answer.value or () for answer in answers]
+        fresh = fixes_of(groups, critiques, share)
+        self.now.bundles = self.pool.bundles(fresh, self._width(), options.passes)
+        lost = sum(answer.value is None for answer in answers)
+        self.tell(facts.CritiquesWritten(self.round, len(failures), len(clusters), len(fresh), lost))
 
     async def propose(self) -> None:
         """4 propose: several children, each one labelled hypothesis; refused ones cost no task call."""
         if not self.now.evidence.failures:
             return
+        parent, failures = self.now.parent, self.now.evidence.failures
         rng = stream(self.brief.seed, self.round, "kinds")
-        plans = plan_children(rng, self.now, self.odds, self.options.children, self.seed.length)
-        asks = rewriter_asks(self.brief, self.now, plans, self.tried, self.longest, self.round)
-        answers = await self.bench.ask(asks)
-        train = [str(value) for row in self.now.evidence.failures for value in row.inputs.values()]
-        children, refused = read_children(self.now.parent, plans, answers, self.known, train)
+        tidied = self.archive.tidied[parent.id]
+        grown = parent.length > self.options.grown * tidied
+        plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown)
+        size = max(1, round(self.pool.size))
+        rewriting = Rewriting(self.bench, self.brief, self.options, self.tried, self.longest, self.round, size)
+        drafts = await rewriting.write(parent, plans, tidied)
+        train = [str(value) for row in failures for value in row.inputs.values()]
+        children, refused = read_children(parent, drafts, self.archive.known, train)
         for kind, reason in refused:
             self.last_problem = reason
             self._count_kind(kind, promoted=False)
@@ -244,14 +207,18 @@ class Search:
         for child in children:
             await self._keep(Proposal(child.candidate, child.plan.critiques), self.round)
         self.now.children = children
-        readable = any(answer.value is not None for answer in answers)
+        readable = any(draft.answer.value is not None for draft in drafts)
         self.fruitless = 0 if readable else self.fruitless + 1
+
+    def _width(self) -> int:
+        """Children of this round: one more, of another kind, for each round without progress after the first."""
+        return self.options.children + min(self.options.widen, max(0, self.idle - 1))
 
     async def _keep(self, proposal: Proposal, round_: int) -> None:
         candidate = proposal.candidate
-        self.known.add(candidate.id)
+        self.archive.know(candidate)
         await self.bench.keep(proposal)
-        hypothesis: Hypothesis = candidate.hypothesis
+        hypothesis = candidate.hypothesis
         self.tell(
             facts.CandidateProposed(
                 round_, candidate.id, candidate.parents, hypothesis.kind, hypothesis.text, candidate.length
@@ -259,72 +226,49 @@ class Search:
         )
 
     async def screen(self) -> None:
-        """5 screen: each child on a few rows its parent failed and a few it passed, against cached parent scores."""
-        chosen: list[tuple[Child, list[Row]]] = [
-            (child, rows_to_screen(self.now.evidence, child.plan.cluster, self.brief.train, self.options.screen_rows))
-            for child in self.now.children
-        ]
-        cells = [Cell(child.candidate, row.id) for child, rows in chosen for row in rows]
-        if not cells:
+        """5 screen: each child on rows of its causes and, where it mends any, on rows that its parent passed."""
+        if not self.now.children:
             return
         self._hold()
-        for child, rows in chosen:
-            child.screened_on = rows
-        await self.scores.fill_cells(self.bench, cells)
-        ranked = []
-        for child, rows in chosen:
-            before, after, _ = self.scores.pairs(self.now.parent.id, child.candidate.id, rows)
-            child.gain = sum(after) - sum(before)
-            shorter = child.candidate.length < self.now.parent.length * 0.9
-            if child.gain > 1e-9 or (shorter and child.gain > -1e-9):
-                ranked.append(child)
-            child.delta = difference_of(before, after)
-        ranked.sort(key=lambda child: (-child.gain, child.candidate.length, child.candidate.id))
+        screen = Screen(
+            self.bench,
+            self.scores,
+            self.options,
+            self.now.evidence,
+            {row.id: row for row in self.brief.train},
+            self.archive.mended_by(self.now.parent),
+            self.now.parent.length,
+        )
+        ranked = await screen.run(self.now.children)
         self.now.survivors = ranked[: self.options.survivors]
-        for child, _ in chosen:
+        for child in self.now.children:
             kept = child in self.now.survivors
             self.tell(facts.CandidateScreened(self.round, child.candidate.id, child.delta, kept))
 
     async def race(self) -> None:
         """6 race: survivors on fresh select rows in blocks, common order, only missing cells evaluated."""
-        running = list(self.now.survivors)
-        parent = self.now.parent
-        met: list[Row] = []
-        for number, block in enumerate(self.track, start=1):
-            if not running:
-                break
-            await self.scores.fill(self.bench, [parent, *(child.candidate for child in running)], block)
-            met.extend(block)
-            for child in running:
-                self._judge(child, met, at_cap=number == len(self.track))
-            running = [child for child in running if child.outcome is None]
+        runners = await race(self.bench, self.scores, self.now.parent, self.now.survivors, self.track, self.options)
+        for runner in runners:
+            self._take(runner)
 
-    def _judge(self, child: Child, met: Sequence[Row], *, at_cap: bool) -> None:
-        """Compare a child with its parent on the rows met so far."""
-        parent, options = self.now.parent, self.options
-        before, after, _ = self.scores.pairs(parent.id, child.candidate.id, met)
-        child.delta = difference_of(before, after)
-        child.outcome = race_outcome(
-            before,
-            after,
-            shorter=child.candidate.length < parent.length * 0.9,
-            at_cap=at_cap,
-            promote=options.promote,
-            drop=options.drop,
-        )
+    def _take(self, runner: Runner) -> None:
+        child, parent = runner.child, self.now.parent
         if child.outcome is None:
             return
         if child.outcome != "dropped":
-            self.archive[child.candidate.id] = child.candidate
+            self.archive.add(child.candidate, parent, runner.belief, child.tidied)
         if child.outcome == "promoted":
             self.now.promoted.append(child)
         self.tell(facts.CandidateRaced(self.round, child.candidate.id, parent.id, child.delta, child.outcome))
 
     async def learn(self) -> None:
         """7 learn: memory of what was tried with its effect, odds of each kind, and whether the search still moves."""
+        before = self.archive.best
+        best = self.archive.choose([child.candidate.id for child in self.now.promoted])
         for child in self.now.children:
             won = child in self.now.promoted
             self._count_kind(child.plan.kind, promoted=won)
+            self.pool.learn(child.plan.fixes)
             self.tried.append(
                 {
                     "kind": child.plan.kind,
@@ -334,32 +278,31 @@ class Search:
                     "kept": won,
                 }
             )
-        best = self._best()
-        self.idle = 0 if self.now.promoted or best.id != self.best_id else self.idle + 1
-        self.best_id = best.id
+        self._settle_fixes(best)
+        self.idle = 0 if best is not before else self.idle + 1
         numbers = self.scores.numbers(best.id, self.brief.select)
         self.tell(facts.RoundEnded(self.round, best.id, mean_of(numbers.values()), len(self.now.promoted)))
+
+    def _settle_fixes(self, best: Candidate) -> None:
+        """What works and is not in the best prompt yet waits in the pool; what is in it guards against regressions."""
+        carried = [fix for child in self.now.children if child.candidate is best for fix in child.plan.fixes]
+        works = [fix for bundle in self.now.bundles for fix in bundle if fix.state == "works"]
+        self.pool.fixes = list({id(fix): fix for fix in (*self.pool.fixes, *works)}.values())
+        if carried:
+            self.archive.mended[best.id] = [
+                [row.example_id for row in fix.rows] for fix in carried if fix.state == "works"
+            ]
+            self.pool.adopt([fix for fix in carried if fix.state == "works"])
 
     def _count_kind(self, kind: str, *, promoted: bool) -> None:
         won, tried = self.odds.get(kind, (0, 0))
         self.odds[kind] = (won + promoted, tried + 1)
 
-    def _best(self) -> Candidate:
-        standings = [self.scores.standing(candidate, self.brief.select) for candidate in self.archive.values()]
-        best = max(standings, key=lambda standing: (standing.lower, -standing.length, standing.candidate_id))
-        return self.archive[best.candidate_id]
-
     def shortlist(self) -> list[Candidate]:
-        """The best of the archive by lower bound, the first seed apart.
+        """The best of the archive, the first seed apart.
 
-        Where the budget cut a race short, children that were in it stand behind those that met more rows.
+        Where the budget cut a race short, children that were in it and are not behind stand at the end.
         """
-        rivals = dict(self.archive)
-        for child in self.now.survivors:
-            if child.outcome is None and child.delta.mean >= 0:
-                rivals[child.candidate.id] = child.candidate
-        rivals.pop(self.seed.id, None)
-        ranked = sorted(
-            rivals.values(), key=lambda one: (-self.scores.standing(one, self.brief.select).lower, one.length, one.id)
-        )
-        return ranked[: self.options.shortlist]
+        ranked = self.archive.ranked()
+        cut = [child for child in self.now.survivors if child.outcome is None and child.gain > 0]
+        return [*ranked, *(child.candidate for child in cut)][: self.options.shortlist]

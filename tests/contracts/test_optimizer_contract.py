@@ -219,7 +219,8 @@ async def test_rows_without_a_score_are_missing_and_counted(name: str) -> None:
     scored = [event for event in events if isinstance(event, CandidateScored) and event.split == "select"]
     assert claim_of(events).missing == 3
     assert claim_of(events).delta.n == 21
-    assert {event.missing for event in scored} == {2}
+    assert max(event.missing for event in scored) == 2
+    assert all(event.missing + event.score.n <= 24 for event in scored)
 
 
 @every_optimizer

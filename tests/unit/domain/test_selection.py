@@ -16,15 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptprop.domain.selection import (
+    Belief,
     FailedRow,
-    Standing,
-    chance_better,
     choose_parent,
     cluster_failures,
     draw_kinds,
     pareto_wins,
-    race_outcome,
     standing_of,
+    update,
     variance_of,
 )
 
@@ -144,23 +143,18 @@ def test_a_candidate_without_rows_stands_below_every_other() -> None:
     assert standing_of("a", [], 10).lower < standing_of("b", [0.0], 10).lower
 
 
-def test_the_best_lower_bound_is_the_parent_when_nothing_is_explored() -> None:
-    standings = [Standing("lucky", 1.0, 0.5, 2, 10), Standing("sure", 0.8, 0.1, 50, 10)]
-    assert choose_parent(random.Random(1), standings, {}, 1.0) == ("sure", "best lower bound on select")
-
-
-def test_of_equal_candidates_the_shorter_one_is_the_parent() -> None:
-    standings = [Standing("long", 0.8, 0.1, 50, 90), Standing("short", 0.8, 0.1, 50, 10)]
-    for order in (standings, standings[::-1]):
-        assert choose_parent(random.Random(1), order, {}, 0.0)[0] == "short"
+def test_the_best_is_the_parent_where_nothing_is_explored_or_nobody_wins_a_row() -> None:
+    scores = {"best": {"r": 0.0}, "other": {"r": 1.0}}
+    assert choose_parent(random.Random(1), "best", scores, 0.0) == ("best", "the best so far")
+    assert choose_parent(random.Random(1), "best", {"best": {"r": 1.0}, "other": {"r": 1.0}}, 1.0)[0] == "best"
+    assert choose_parent(random.Random(1), "best", {}, 1.0)[0] == "best"
 
 
 def test_a_pareto_winner_is_explored_with_the_chance_asked_for_and_by_the_rows_that_it_wins() -> None:
-    standings = [Standing("best", 0.8, 0.1, 50, 10), Standing("a", 0.5, 0.1, 50, 10), Standing("b", 0.5, 0.1, 50, 10)]
     scores = {"best": {"r1": 0.0, "r2": 0.0, "r3": 0.0, "r4": 1.0}, "a": {"r1": 1.0, "r2": 1.0, "r3": 1.0},
               "b": {"r1": 1.0, "r4": 0.5}}  # fmt: skip
     rng = random.Random(7)
-    drawn = Counter(choose_parent(rng, standings, scores, 0.4) for _ in range(4000))
+    drawn = Counter(choose_parent(rng, "best", scores, 0.4) for _ in range(4000))
     shares = {name: count / 4000 for (name, _), count in drawn.items()}
     assert shares["best"] == pytest.approx(0.6, abs=0.05)
     assert shares["a"] == pytest.approx(0.3, abs=0.05)
@@ -170,10 +164,9 @@ def test_a_pareto_winner_is_explored_with_the_chance_asked_for_and_by_the_rows_t
 
 @given(st.integers(), st.floats(0, 1))
 def test_the_same_randomness_chooses_the_same_parent(seed: int, explore: float) -> None:
-    standings = [Standing("best", 0.8, 0.1, 50, 10), Standing("a", 0.5, 0.1, 50, 10)]
-    scores = {"best": {"r": 0.0}, "a": {"r": 1.0}}
-    first = choose_parent(random.Random(seed), standings, scores, explore)
-    assert choose_parent(random.Random(seed), standings[::-1], dict(reversed(scores.items())), explore) == first
+    scores = {"best": {"r": 0.0}, "a": {"r": 1.0}, "b": {"r": 0.5}}
+    first = choose_parent(random.Random(seed), "best", scores, explore)
+    assert choose_parent(random.Random(seed), "best", dict(reversed(scores.items())), explore) == first
 
 
 def test_only_rows_that_both_have_met_are_won() -> None:
@@ -182,75 +175,59 @@ def test_only_rows_that_both_have_met_are_won() -> None:
     assert pareto_wins(scores, "unheard-of") == {}
 
 
-# --- races ----------------------------------------------------------------------------------------------------------
+# --- beliefs --------------------------------------------------------------------------------------------------------
+
+BELIEFS = st.builds(Belief, st.floats(-0.5, 0.5), st.floats(0.02, 0.5))
+PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=40)
 
 
-@given(DIFFERENCES)
-def test_the_chance_is_a_probability_and_turns_round_with_its_sign(differences: list[float]) -> None:
-    chance = chance_better(differences)
-    assert 0 <= chance <= 1
-    assert chance_better([-difference for difference in differences]) == pytest.approx(1 - chance)
+@given(BELIEFS, st.floats(-1, 1))
+def test_the_chance_is_a_probability_and_turns_round_with_its_sign(belief: Belief, least: float) -> None:
+    mirrored = Belief(-belief.mean, belief.error)
+    assert 0 <= belief.chance_above(least) <= 1
+    assert mirrored.chance_above(-least) == pytest.approx(1 - belief.chance_above(least))
 
 
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.floats(0, 0.5))
-def test_the_chance_never_falls_when_every_row_gets_better(differences: list[float], shift: float) -> None:
-    better = [difference + shift for difference in differences]
-    assert chance_better(better) >= chance_better(differences) - 1e-9
+@given(BELIEFS, PAIRS)
+def test_rows_make_one_surer_and_move_a_belief_towards_what_they_say(
+    belief: Belief, pairs: list[tuple[float, float]]
+) -> None:
+    before, after = [one for one, _ in pairs], [two for _, two in pairs]
+    said = sum(after) / len(after) - sum(before) / len(before)
+    learned = update(belief, before, after)
+    assert learned.error < belief.error
+    assert min(belief.mean, said) - 1e-9 <= learned.mean <= max(belief.mean, said) + 1e-9
 
 
 @given(st.floats(0.05, 1), st.integers(1, 40))
 def test_more_rows_of_the_same_gain_make_one_surer(gain: float, rows: int) -> None:
-    assert chance_better([gain] * (rows + 1)) >= chance_better([gain] * rows)
-    assert chance_better([gain] * rows) > 0.5
+    doubtful = Belief(0.0, 0.1)
+    fewer = update(doubtful, [0.0] * rows, [gain] * rows)
+    more = update(doubtful, [0.0] * (rows + 1), [gain] * (rows + 1))
+    assert more.chance_above() >= fewer.chance_above() > 0.5
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=40), st.booleans(), st.booleans(), THRESHOLDS)
-def test_a_race_ends_as_its_chance_says(
-    pairs: list[tuple[float, float]], shorter: bool, at_cap: bool, thresholds: tuple[float, float]
-) -> None:
-    drop, promote = thresholds
-    before, after = [one for one, _ in pairs], [two for _, two in pairs]
-    differences = [two - one for one, two in pairs]
-    chance = chance_better(differences, variance_of([*before, *after]))
-    outcome = race_outcome(before, after, shorter=shorter, at_cap=at_cap, promote=promote, drop=drop)
-    if chance < drop:
-        assert outcome == "dropped"
-    elif not at_cap:
-        assert outcome is None
-    elif chance >= promote:
-        assert outcome == "promoted"
-    else:
-        gained = not differences or sum(differences) >= 0
-        assert outcome == ("promoted" if shorter and gained else "undecided")
-
-
-@pytest.mark.parametrize(
-    ("differences", "shorter", "at_cap", "outcome"),
-    [
-        ([-1.0] * 20, True, False, "dropped"),
-        ([1.0] * 20, False, False, None),
-        ([1.0] * 20, False, True, "promoted"),
-        ([0.0] * 20, True, True, "promoted"),
-        ([0.0] * 20, False, True, "undecided"),
-        ([0.1, -0.2] * 5, True, True, "undecided"),
-        ([], False, False, None),
-        ([], True, True, "promoted"),
-    ],
-)
-def test_what_a_race_says(differences: list[float], shorter: bool, at_cap: bool, outcome: str | None) -> None:
-    before, after = [max(0.0, -step) for step in differences], [max(0.0, step) for step in differences]
-    assert race_outcome(before, after, shorter=shorter, at_cap=at_cap, promote=0.9, drop=0.1) == outcome
+def test_a_belief_and_rows_are_weighed_by_their_precision() -> None:
+    # mean 0.5 over four rows; their error: the spread 4 × 0.25 and two pseudo-rows of the scores' variance 0.1875
+    before, after = [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]
+    precision = 5 * 4 / (4 * 0.25 + 2 * 0.1875)
+    learned = update(Belief(0.1, 0.2), before, after)
+    assert learned.mean == pytest.approx((0.5 * precision + 0.1 * 25) / (precision + 25))
+    assert learned.error == pytest.approx((precision + 25) ** -0.5)
 
 
 def test_a_small_gain_of_graded_scores_weighs_as_much_as_a_large_one_of_binary_scores() -> None:
     binary_before, binary_after = [0.0, 1.0] * 15, [1.0, 1.0, 0.0, 1.0] * 7 + [1.0, 1.0]
     graded_before, graded_after = ([0.8 + score / 10 for score in scores] for scores in (binary_before, binary_after))
-    gains = [after - before for before, after in zip(binary_before, binary_after, strict=True)]
-    small = [after - before for before, after in zip(graded_before, graded_after, strict=True)]
-    assert chance_better(small, variance_of([*graded_before, *graded_after])) == pytest.approx(
-        chance_better(gains, variance_of([*binary_before, *binary_after]))
-    )
-    assert chance_better(small) < chance_better(gains)
+    coarse = update(Belief(0.0, 1.0), binary_before, binary_after)
+    fine = update(Belief(0.0, 0.1), graded_before, graded_after)
+    assert fine.chance_above() == pytest.approx(coarse.chance_above())
+    assert fine.mean == pytest.approx(coarse.mean / 10)
+
+
+@given(st.lists(SCORES, max_size=20))
+def test_the_variance_of_scores_is_never_zero_and_never_above_a_coins(scores: list[float]) -> None:
+    assert 0 < variance_of(scores) <= 0.25 + 1e-12
 
 
 # --- odds of hypotheses ---------------------------------------------------------------------------------------------

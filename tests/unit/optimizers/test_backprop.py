@@ -41,8 +41,8 @@ async def test_no_cell_is_evaluated_twice(seed: int) -> None:
 
 
 async def test_a_child_that_fails_the_screen_costs_no_select_row() -> None:
-    bench = FakeBench(NOISY)
-    events = await run_fake("backprop", fake_brief(), bench)
+    bench = FakeBench(NOISY, rewriter=idle_rewriter)
+    events = await run_fake("backprop", fake_brief(), bench, {"children": 3})
     refused = {event.candidate_id for event in of_kind(events, CandidateScreened) if not event.kept}
     met = {cell.candidate.id for cell in bench.search_cells if cell.example_id.startswith("select")}
     assert refused
@@ -54,7 +54,7 @@ async def test_a_proposal_that_is_dropped_costs_no_evaluation_at_all() -> None:
         return Rewrite("the same", {"main": ask.inputs["prompts"]["main"]}) if ask.replicate % 2 else idle_rewriter(ask)
 
     bench = FakeBench(NOISY, rewriter=repeats)
-    events = await run_fake("backprop", fake_brief(), bench, {"rounds": 2})
+    events = await run_fake("backprop", fake_brief(), bench, {"rounds": 2, "children": 4, "passes": 1})
     assert {event.reason for event in of_kind(events, ProposalDropped)} == {"it repeats a known prompt"}
     assert len(of_kind(events, ProposalDropped)) == 4
     assert {cell.candidate.id for cell in bench.search_cells} <= set(bench.kept)
@@ -82,7 +82,8 @@ async def test_the_last_problem_is_part_of_the_error_where_no_rewrite_was_ever_r
     bench = FakeBench(rewriter=lambda _: None)
     with pytest.raises(UnusableReplies, match="no JSON object was found in the reply"):
         await run_fake("backprop", fake_brief(), bench)
-    assert sum(1 for ask in bench.asks if ask.role == "rewriter") == 3 * 4
+    replies = [ask for ask in bench.asks if ask.role == "rewriter" and ask.replicate % 100 < 20]
+    assert len(replies) == 4, "three rounds; the third has one child more, since the search has stalled"
 
 
 async def test_a_perfect_seed_is_found_out_by_its_headroom() -> None:
@@ -91,7 +92,7 @@ async def test_a_perfect_seed_is_found_out_by_its_headroom() -> None:
     (headroom,) = of_kind(events, HeadroomMeasured)
     assert (headroom.finding, headroom.failing, headroom.flipped, headroom.noise) == ("perfect", 0, 0, 0.0)
     assert of_kind(events, SearchEnded)[0].reason == "perfect"
-    assert len(bench.search_cells) == 40
+    assert len(bench.search_cells) == 20 + 10
 
 
 async def test_a_model_that_says_nothing_is_hopeless() -> None:
@@ -110,7 +111,7 @@ async def test_rows_that_flip_are_counted_as_noise() -> None:
     events = await run_fake("backprop", fake_brief(), FakeBench(FakeWorld(rules=1, noise=0.5)), {"rounds": 1})
     (headroom,) = of_kind(events, HeadroomMeasured)
     assert headroom.flipped > 3
-    assert headroom.noise == pytest.approx((headroom.flipped / headroom.score.n / 2) ** 0.5)
+    assert headroom.noise == pytest.approx((headroom.flipped / 10 / 2) ** 0.5)
 
 
 async def test_rows_that_every_candidate_fails_are_reported_and_left_out() -> None:
@@ -168,9 +169,9 @@ async def test_a_race_that_the_budget_cuts_short_still_offers_its_children_to_fi
         for place, cell in enumerate(whole.asked)
         if cell.example_id.startswith("select") and cell.candidate.id != seed_candidate(0).id
     )
-    asked_before = first_race + sum(1 for ask in whole.asks if ask.replicate in {1, 100, 101, 102, 103})
+    asked_before = first_race + sum(1 for ask in whole.asks if ask.replicate == 1 or 100 <= ask.replicate < 200)
     finish = 12 * 4 + 48
-    cut = FakeBench(calls=asked_before + finish + 30)
+    cut = FakeBench(calls=asked_before + finish + 3)
     events = await run_fake("backprop", fake_brief(), cut, options)
     assert of_kind(events, SearchEnded)[0].reason == "calls"
     assert of_kind(events, CandidateRaced) == []

@@ -9,9 +9,19 @@ from fake_bench import FakeBench, FakeWorld, fake_brief, rows_of, seed_candidate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptprop.domain.models import Evaluation, Judgement
+from promptprop.domain.budget import Budget
+from promptprop.domain.models import Candidate, Evaluation, Judgement
 from promptprop.domain.selection import FailedRow
-from promptprop.optimizers.evidence import CONTRAST, Evidence, critic_asks, failed_rows, rows_to_screen, shown
+from promptprop.optimizers.evidence import (
+    CONTRAST,
+    Evidence,
+    critic_asks,
+    evidence_wanted,
+    failed_rows,
+    shown,
+    spread_evenly,
+)
+from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.scores import Scores
 
 ROWS = rows_of("train", 12)
@@ -26,7 +36,7 @@ async def sorted_evidence(left_out: set[str] | None = None, broken: Sequence[str
     bench, scores = FakeBench(FakeWorld(broken=frozenset(broken))), Scores()
     bench.hold(1, 1)
     await scores.fill(bench, [SEED], ROWS)
-    return failed_rows(scores, bench, SEED, ROWS, 0.9, left_out or set())
+    return failed_rows(scores, bench, [SEED], ROWS, 0.9, left_out or set())
 
 
 async def test_rows_are_sorted_into_failures_and_successes_in_row_order() -> None:
@@ -48,7 +58,7 @@ async def test_rows_left_out_and_rows_without_a_score_are_in_neither() -> None:
 async def test_a_score_on_the_threshold_passes(score: float, fails: bool) -> None:
     scores, bench = Scores(), FakeBench()
     scores.take([Evaluation(SEED.id, "train-1", 0, "out", judgements={"f1": Judgement(score, "so")}, score=score)])
-    evidence = failed_rows(scores, bench, SEED, ROWS, 0.7, set())
+    evidence = failed_rows(scores, bench, [SEED], ROWS, 0.7, set())
     assert (len(evidence.failures), len(evidence.successes)) == ((1, 0) if fails else (0, 1))
 
 
@@ -78,27 +88,32 @@ def test_each_cluster_is_one_question_with_contrast_that_looks_alike() -> None:
     assert asks[0].inputs["prompts"] == {"main": SEED.text}
 
 
-def test_a_screen_takes_two_thirds_of_the_own_cluster_and_as_many_passed_rows() -> None:
-    evidence = Evidence([failed(n) for n in range(1, 21)], [failed(n, "a", "a") for n in range(21, 41)], 40)
-    own = [failed(n) for n in (3, 7, 9, 11, 13, 15)]
-    chosen = [row.id for row in rows_to_screen(evidence, own, rows_of("train", 60), 6)]
-    assert chosen[:4] == ["train-3", "train-7", "train-9", "train-11"]
-    assert len(chosen) == 12
-    assert sum(1 for row in chosen if int(row.partition("-")[2]) > 20) == 6
+async def test_a_row_that_the_parent_has_not_met_is_presumed_to_fare_as_with_its_nearest_ancestor() -> None:
+    bench, scores = FakeBench(), Scores()
+    bench.hold(1, 1)
+    parent = Candidate(seed_candidate(0, 1).prompts, parents=(SEED.id,))
+    await scores.fill(bench, [SEED], ROWS[:8])
+    await scores.fill(bench, [parent], ROWS[:4])
+    evidence = failed_rows(scores, bench, [parent, SEED], ROWS, 0.9)
+    assert [row.example_id for row in evidence.failures] == ["train-2", "train-3", "train-5", "train-6", "train-7"]
+    assert [row.example_id for row in evidence.successes] == ["train-0", "train-1", "train-4"]
+    assert evidence.presumed == {"train-4", "train-5", "train-6", "train-7"}
+    wary = failed_rows(scores, bench, [parent, SEED], ROWS, 0.9, (), {"train-2", "train-5"})
+    assert [row.example_id for row in wary.failures] == ["train-2", "train-3", "train-6", "train-7"]
 
 
-def test_a_screen_takes_its_rows_from_every_stratum() -> None:
-    evidence = Evidence([failed(n) for n in range(36) if n % 4], [failed(n) for n in range(36, 60)])
-    numbers = [int(row.id.partition("-")[2]) for row in rows_to_screen(evidence, [], rows_of("train", 60), 6)]
-    assert sorted(number % 4 for number in numbers[:6]) == [1, 1, 2, 2, 3, 3]
-    assert {number % 4 for number in numbers[6:]} == {0, 1, 2, 3}
+@pytest.mark.parametrize(("calls", "wanted"), [(None, 40), (100, 20), (600, 30), (5000, 40)])
+def test_with_few_calls_to_spend_fewer_failures_are_gathered(calls: int | None, wanted: int) -> None:
+    assert evidence_wanted(Budget(calls=calls), BackpropOptions(evidence_rows=40)) == wanted
 
 
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 8), st.integers(1, 12))
-def test_a_screen_never_repeats_a_row_and_keeps_to_its_size(failures: int, passes: int, own: int, count: int) -> None:
-    evidence = Evidence([failed(n) for n in range(failures)], [failed(100 + n) for n in range(passes)])
-    chosen = rows_to_screen(evidence, evidence.failures[:own], rows_of("train", 140), count)
-    numbers = [int(row.id.partition("-")[2]) for row in chosen]
-    assert len(set(numbers)) == len(numbers)
-    assert sum(number < 100 for number in numbers) == min(count, failures)
-    assert sum(number >= 100 for number in numbers) == min(count, passes)
+def test_rows_are_taken_from_every_stratum() -> None:
+    rows, strata = [failed(n) for n in range(36)], {f"train-{n}": f"{n % 4}" for n in range(36)}
+    numbers = [int(row.example_id.partition("-")[2]) for row in spread_evenly(rows, 8, strata)]
+    assert sorted(number % 4 for number in numbers) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+@given(st.integers(0, 30), st.integers(0, 12))
+def test_spread_rows_never_repeat_and_are_as_many_as_asked_for_or_as_there_are(rows: int, count: int) -> None:
+    spread = [row.example_id for row in spread_evenly([failed(n) for n in range(rows)], count, {})]
+    assert len(spread) == len(set(spread)) == min(rows, count)

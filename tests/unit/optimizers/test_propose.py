@@ -10,16 +10,8 @@ from fake_bench import UNREADABLE, fake_brief, seed_candidate
 
 from promptprop.domain.models import Answer, Candidate, Critique, Demo, Prompt
 from promptprop.domain.selection import FailedRow
-from promptprop.optimizers.evidence import Evidence
-from promptprop.optimizers.propose import (
-    QUOTED,
-    REMEMBERED,
-    Plan,
-    plan_children,
-    read_children,
-    rewriter_asks,
-)
-from promptprop.optimizers.search import Round
+from promptprop.optimizers.fixes import Fix
+from promptprop.optimizers.propose import QUOTED, REMEMBERED, Draft, Plan, plan_children, read_children, rewriter_ask
 from promptprop.roles.rewriter import INSTRUCTIONS, Rewrite
 
 PARENT = seed_candidate(0)
@@ -29,76 +21,90 @@ def failed(number: int) -> FailedRow:
     return FailedRow(f"train-{number}", {"text": f"row {number}"}, "a", "b", "wrong")
 
 
-def round_of(clusters: int, parent: Candidate = PARENT, critics: bool = True) -> Round:
-    groups = [[failed(10 * n), failed(10 * n + 1)] for n in range(clusters)]
-    now = Round(parent, Evidence([row for group in groups for row in group]))
-    if critics:
-        now.clusters = groups
-        now.critiques = [(Critique("main", f"cause {n}", f"fix {n}"),) for n in range(clusters)]
-    return now
+def fix(number: int) -> Fix:
+    return Fix(
+        Critique("main", f"cause {number}", f"fix {number}"), (failed(10 * number), failed(10 * number + 1)), 2.0
+    )
 
 
-def kinds_of(now: Round, count: int, seed: int = 0, odds: dict[str, tuple[int, int]] | None = None) -> list[str]:
-    return [plan.kind for plan in plan_children(random.Random(seed), now, odds or {}, count, PARENT.length)]
+def kinds_of(
+    bundles: int, count: int, seed: int = 0, odds: dict[str, tuple[int, int]] | None = None, *, grown: bool = False
+) -> list[str]:
+    parts = [[fix(2 * n), fix(2 * n + 1)] for n in range(bundles)]
+    failures = [failed(n) for n in range(9)]
+    plans = plan_children(random.Random(seed), parts, odds or {}, count, failures, grown=grown)
+    return [plan.kind for plan in plans]
 
 
-def test_the_top_cause_and_all_causes_come_first() -> None:
-    assert kinds_of(round_of(3), 4)[:2] == ["cause", "causes"]
-    assert len(kinds_of(round_of(3), 4)) == 4
-    assert kinds_of(round_of(3), 1) == ["cause"]
-    assert kinds_of(round_of(1), 3)[0] == "cause"
-
-
-def test_each_further_child_of_one_cause_takes_the_next_cluster() -> None:
-    plans = plan_children(random.Random(0), round_of(2), {"cause": (50, 50)}, 12, PARENT.length)
-    causes = [plan for plan in plans if plan.kind == "cause"]
-    assert [plan.critiques[0].cause for plan in causes[:3]] == ["cause 0", "cause 1", "cause 0"]
-    assert [row.example_id for row in causes[1].cluster] == ["train-10", "train-11"]
+def test_each_bundle_of_fixes_has_its_child_and_other_kinds_fill_the_round() -> None:
+    assert kinds_of(2, 4)[:2] == ["causes", "causes"]
+    assert len(kinds_of(2, 4)) == 4
+    assert kinds_of(3, 1) == ["causes"]
+    drawn = {kind for seed in range(60) for kind in kinds_of(1, 6, seed)[1:]}
+    assert drawn == {"causes", "format", "restart"}
 
 
 def test_consolidation_waits_until_the_prompt_has_grown() -> None:
-    grown = Candidate({"main": Prompt.of(PARENT.text + "\n- more" * 20)})
-    drawn = {kind for seed in range(60) for kind in kinds_of(round_of(2), 6, seed)}
-    later = {kind for seed in range(60) for kind in kinds_of(round_of(2, grown), 6, seed)}
+    drawn = {kind for seed in range(60) for kind in kinds_of(2, 6, seed)}
+    later = {kind for seed in range(60) for kind in kinds_of(2, 6, seed, grown=True)}
     assert "consolidate" not in drawn
     assert "consolidate" in later
-    assert later <= set(QUOTED) == set(INSTRUCTIONS)
+    assert later <= set(INSTRUCTIONS)
 
 
 def test_kinds_that_were_promoted_are_drawn_more_often() -> None:
     odds = {"restart": (18, 20), "format": (0, 20)}
-    drawn = Counter(kind for seed in range(200) for kind in kinds_of(round_of(2), 6, seed, odds)[2:])
+    drawn = Counter(kind for seed in range(200) for kind in kinds_of(2, 6, seed, odds)[2:])
     assert drawn["restart"] > 4 * drawn["format"] > 0
 
 
 def test_without_critiques_the_children_rest_on_the_failures_alone() -> None:
-    plans = plan_children(random.Random(0), round_of(2, critics=False), {}, 3, PARENT.length)
-    assert all(plan.critiques == () and plan.cluster == () for plan in plans)
-    (ask, *_) = rewriter_asks(fake_brief(), round_of(2, critics=False), plans, [], 900, 1)
-    assert ask.inputs["failures"]
+    plans = plan_children(random.Random(0), [], {}, 3, [failed(n) for n in range(9)], grown=False)
+    assert len(plans) == 3
+    assert all(plan.critiques == () and len(plan.quoted) == min(9, QUOTED[plan.kind]) for plan in plans)
 
 
-def test_the_rewriter_is_told_what_was_tried_and_equal_plans_are_told_apart() -> None:
-    now = round_of(3)
-    tried = [{"kind": "cause", "hypothesis": f"h{n}", "delta": 0.1, "se": 0.2, "kept": False} for n in range(30)]
-    plans = [Plan("causes", (), ()), Plan("causes", (), ()), Plan("cause", now.critiques[1], tuple(now.clusters[1]))]
-    asks = rewriter_asks(fake_brief(), now, plans, tried, 900, 4)
-    assert [ask.replicate for ask in asks] == [400, 401, 402]
-    assert asks[0].inputs["tried"] == tried[-REMEMBERED:]
-    assert asks[0].inputs["longest"] == 900
-    assert [line["id"] for line in asks[0].inputs["failures"]][:4] == ["train-0", "train-10", "train-20", "train-1"]
-    assert [line["id"] for line in asks[2].inputs["failures"]] == ["train-10", "train-11"]
+def test_a_restart_carries_all_fixes_and_a_child_of_causes_its_own() -> None:
+    bundles, failures = [[fix(0)], [fix(1)]], [failed(n) for n in range(9)]
+    plans = [
+        plan for seed in range(30) for plan in plan_children(random.Random(seed), bundles, {}, 4, failures, grown=False)
+    ]
+    restarts = [plan for plan in plans if plan.kind == "restart"]
+    assert restarts
+    assert all([one.fix for one in plan.critiques] == ["fix 0", "fix 1"] for plan in restarts)
+    assert {plan.critiques[0].fix for plan in plans if plan.kind == "causes"} == {"fix 0", "fix 1"}
+
+
+def test_what_one_rewrite_cannot_digest_is_left_to_the_next_one() -> None:
+    plan = Plan("causes", tuple(fix(n) for n in range(5)))
+    parts = [plan.part(turn, 2, last=turn == 1) for turn in range(2)]
+    assert [[one.fix for one in part.critiques] for part in parts] == [["fix 0", "fix 1"], ["fix 2", "fix 3", "fix 4"]]
+    assert [row.example_id for row in parts[0].quoted] == ["train-0", "train-10", "train-1", "train-11"]
+    restart = Plan("restart", plan.fixes, (failed(7),))
+    assert [restart.part(turn, 2, last=turn == 1).kind for turn in range(2)] == ["restart", "causes"]
+    assert restart.part(0, 2, last=False).quoted == (failed(7),)
+
+
+def test_the_rewriter_is_told_what_was_tried_and_what_may_be_written() -> None:
+    tried = [{"kind": "causes", "hypothesis": f"h{n}", "delta": 0.1, "se": 0.2, "kept": False} for n in range(30)]
+    plan = Plan("causes", (fix(0), fix(1)), (failed(0), failed(10)))
+    ask = rewriter_ask(fake_brief(), PARENT.prompts, plan, tried, 900, 401)
+    assert (ask.role, ask.replicate, ask.inputs["longest"], ask.inputs["kind"]) == ("rewriter", 401, 900, "causes")
+    assert ask.inputs["tried"] == tried[-REMEMBERED:]
+    assert [line["id"] for line in ask.inputs["failures"]] == ["train-0", "train-10"]
+    assert [line["fix"] for line in ask.inputs["critiques"]] == ["fix 0", "fix 1"]
 
 
 def read(
     *texts: str | None, known: set[str] | None = None, inputs: tuple[str, ...] = ()
 ) -> tuple[list[str], list[str]]:
-    plans = [Plan("cause", (Critique("main", "c", "the fix"),), ()) for _ in texts]
+    plan = Plan("causes", (fix(0),))
     answers = [
         Answer(None, failure=UNREADABLE) if text is None else Answer(Rewrite("", {"main": Prompt.of(text)}))
         for text in texts
     ]
-    children, refused = read_children(PARENT, plans, answers, {PARENT.id}, inputs)
+    drafts = [Draft(plan, PARENT.prompts, answer) for answer in answers]
+    children, refused = read_children(PARENT, drafts, {PARENT.id}, inputs)
     return [child.candidate.text for child in children], [reason for _, reason in refused]
 
 
@@ -124,10 +130,10 @@ def test_what_the_parent_says_already_and_short_inputs_are_no_copy() -> None:
 
 def test_a_child_knows_its_parent_and_the_hypothesis_that_made_it() -> None:
     parent = Candidate(PARENT.prompts, demos=(Demo("d", {"text": "x"}, "y"),))
-    plan = Plan("cause", (Critique("main", "c", "the fix"),), ())
+    plan = Plan("causes", (fix(3),))
     answers = [Answer(Rewrite("h" * 500, {"main": Prompt.of("one")})), Answer(Rewrite("", {"main": Prompt.of("two")}))]
-    children, _ = read_children(parent, [plan, plan], answers, set(), [])
-    assert [child.candidate.hypothesis.text for child in children] == ["h" * 300, "the fix"]
-    assert {child.candidate.hypothesis.kind for child in children} == {"cause"}
+    children, _ = read_children(parent, [Draft(plan, parent.prompts, answer, 77) for answer in answers], set(), [])
+    assert [child.candidate.hypothesis.text for child in children] == ["h" * 300, "fix 3"]
+    assert {child.candidate.hypothesis.kind for child in children} == {"causes"}
     assert {child.candidate.parents for child in children} == {(parent.id,)}
-    assert all(child.candidate.demos == parent.demos for child in children)
+    assert all(child.candidate.demos == parent.demos and child.tidied == 77 for child in children)
