@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from promptprop.services.plan import Plan
     from promptprop.services.workbench import EndpointSpec
 
+DRAFTS = 3  # seeds that are written from the task and train rows, where asked for
 CONFIRM_SHARE = 0.3  # of select: rows that the search does not see, to choose among the shortlist
 PLAN_SAMPLE = 50
 
@@ -150,6 +151,7 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
         confirm=parts["confirm"],
         test=parts["test"],
         seed=config.seed,
+        drafts=DRAFTS if config.from_scratch else 0,
     )
     return optimizer, brief
 

@@ -348,6 +348,9 @@ class RunConfig(ConfigModel):
     prompt: Annotated[tuple[PromptConfig, ...], BeforeValidator(_seeds)] | None = Field(
         None, min_length=1, description="The prompt to improve, or a list of seeds."
     )
+    from_scratch: Flag = Field(
+        False, description="Draft seeds from the task and train rows; the prompt, if any, competes with them."
+    )
     steps: tuple[StepConfig, ...] | None = Field(None, min_length=1, description="A chain, instead of prompt.")
     data: DataConfig = Field(description="The dataset.")
     models: ModelsConfig = Field(description="The models.")
@@ -366,7 +369,11 @@ class RunConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _one_program(self) -> RunConfig:
-        if (self.prompt is None) == (self.steps is None):
+        if self.from_scratch and self.steps is not None:
+            raise refused("from_scratch drafts one prompt, and not a chain", "from_scratch")
+        if self.from_scratch and self.optimizer.name != "backprop":
+            raise refused(f"{self.optimizer.name} drafts no seeds", "from_scratch", remedy="set optimizer: backprop")
+        if not self.from_scratch and (self.prompt is None) == (self.steps is None):
             said = "got both" if self.steps else "got none"
             raise refused(f"a run takes exactly one of prompt and steps, {said}", *(["steps"] if self.steps else []))
         if twice := repeated(metric.id for metric in self.metrics):

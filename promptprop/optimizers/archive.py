@@ -33,6 +33,12 @@ class Archive:
         self.members[candidate.id] = candidate
         self.value[candidate.id] = self.value.get(parent.id, 0.0) + gain.mean
 
+    def take_seed(self, seed: Candidate, gain: float) -> None:
+        """Another seed, that was not behind the first one by so much."""
+        self.members[seed.id] = seed
+        self.value[seed.id] = gain
+        self.tidied[seed.id] = seed.length
+
     def choose(self, promoted: Sequence[str]) -> Candidate:
         """The best after a round: a promoted candidate that is believed to be worth more than the best so far.
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain.errors import BudgetSpent, UnusableReplies
 from promptprop.domain.events import (
-    CandidateProposed,
     CandidateRaced,
     CritiquesWritten,
     Estimate,
@@ -24,7 +23,7 @@ from promptprop.domain.models import Ask, Candidate, Critique, Hypothesis, Propo
 from promptprop.domain.sampling import stream
 from promptprop.domain.selection import FailedRow
 from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows, shown
-from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, scored
+from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, proposed, scored
 from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Shape, Workbench
 from promptprop.roles.rewriter import Rewrite
@@ -55,7 +54,7 @@ class Classic:
         chain = _Chain(brief, workbench, self.options)
         for seed in chain.tried:
             await workbench.keep(Proposal(seed))
-            yield _proposed(0, seed)
+            yield proposed(0, seed)
         hold_finish(workbench, brief, 1, ())
         iteration = 0
         try:
@@ -152,7 +151,7 @@ class _Chain:
             return "the rewrite repeats a known prompt", [*told, ProposalDropped(iteration, "causes", why)]
         await self.bench.keep(Proposal(child, critiques))
         self.parent = child
-        return "", [*told, _proposed(iteration, child)]
+        return "", [*told, proposed(iteration, child)]
 
     async def race(self, iteration: int) -> CandidateRaced:
         """Score the new parent and compare it with the best before it."""
@@ -163,13 +162,6 @@ class _Chain:
         before, after, _ = self.scores.pairs(best.id, child.id, self.brief.select)
         delta = difference_of(before, after)
         return CandidateRaced(iteration, child.id, best.id, delta, "promoted" if delta.mean > 0 else "undecided")
-
-
-def _proposed(iteration: int, candidate: Candidate) -> CandidateProposed:
-    hypothesis = candidate.hypothesis
-    return CandidateProposed(
-        iteration, candidate.id, candidate.parents, hypothesis.kind, hypothesis.text, candidate.length
-    )
 
 
 def _ask(

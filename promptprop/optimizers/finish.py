@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
-from promptprop.domain.events import CandidateConfirmed, CandidateScored, Estimate, Event, Verdict, WinnerTested
+from promptprop.domain.events import (
+    CandidateConfirmed,
+    CandidateProposed,
+    CandidateScored,
+    Estimate,
+    Event,
+    Verdict,
+    WinnerTested,
+)
 from promptprop.domain.models import Candidate, Row
 from promptprop.domain.sampling import stream
 from promptprop.domain.statistics import sign_flip_p, verdict
@@ -51,6 +59,14 @@ async def finish(
         yield scored(scores, finalist, brief.select, "select", 0)
     await scores.fill(bench, finalists, brief.test)
     yield _tested(brief, scores, seed, winner)
+
+
+def proposed(round_: int, candidate: Candidate) -> CandidateProposed:
+    """The event that tells a new candidate; seeds belong to round 0."""
+    hypothesis = candidate.hypothesis
+    return CandidateProposed(
+        round_, candidate.id, candidate.parents, hypothesis.kind, hypothesis.text, candidate.length
+    )
 
 
 def scored(scores: Scores, candidate: Candidate, rows: Sequence[Row], split: str, round_: int) -> CandidateScored:

@@ -1,52 +1,60 @@
-"""The opening of a search: is there anything to gain, and how noisy is the task?"""
+"""The opening of a search: drafts, the race of the seeds; is there anything to gain, and how noisy is the task?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
-from promptprop.domain.events import HeadroomMeasured
-from promptprop.domain.models import Cell, Evaluation
-from promptprop.domain.sampling import blocks
+from promptprop.domain.events import CandidateRaced, HeadroomMeasured, RaceOutcome
+from promptprop.domain.models import Ask, Candidate, Cell, Evaluation, Hypothesis, Proposal, Row
+from promptprop.domain.sampling import blocks, stream
+from promptprop.domain.selection import Belief, update
 from promptprop.domain.statistics import noise
 from promptprop.optimizers.options import BackpropOptions
-from promptprop.optimizers.scores import Scores, mean_of
+from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Workbench
+from promptprop.roles.rewriter import Rewrite
 
 CAP_SHARE = 0.05  # of a cap on calls that headroom may take for its first answers
 LEAST = 6  # rows, whatever the cap
+SEEDS_DIFFER = 0.3  # how far apart seeds are expected to be: a standard deviation
+DRAFT_ROWS = 12  # labelled rows that one draft is written from
 SAME = 1e-9  # scores that differ by less are equal
 
 
 async def measure_headroom(
-    bench: Workbench, scores: Scores, brief: Brief, options: BackpropOptions
+    bench: Workbench, scores: Scores, brief: Brief, options: BackpropOptions, seed: Candidate
 ) -> HeadroomMeasured:
-    """Score the first seed on the rows that races begin with, some of them twice; rows without a score are left out."""
+    """Score a seed on the rows that races begin with, some of them twice; rows without a score are left out."""
     track = [row for block in blocks(brief.select, options.race_block, brief.seed, "race") for row in block]
     once, twice = options.headroom_rows, options.headroom_again
     if bench.budget.calls is not None:
         share = max(1.0, once / max(LEAST, bench.budget.calls * CAP_SHARE))
         once, twice = round(once / share), round(twice / share)
     sample = track[:once]
-    cells = [Cell(brief.seeds[0], row.id) for row in sample]
+    cells = [Cell(seed, row.id) for row in sample]
     repeated = cells[:twice]
-    evaluations = await bench.evaluate(
-        [*cells, *(Cell(cell.candidate, cell.example_id, replicate=1) for cell in repeated)]
-    )
-    first, again = evaluations[: len(cells)], evaluations[len(cells) :]
-    scores.take(first)
-    return _finding(first, again, options.passing)
-
-
-def _finding(first: Sequence[Evaluation], again: Sequence[Evaluation], passing: float) -> HeadroomMeasured:
+    await scores.fill_cells(bench, cells)
+    again = await bench.evaluate([Cell(cell.candidate, cell.example_id, replicate=1) for cell in repeated])
+    known = scores.of(seed.id, sample)
+    first = [known.get(cell.example_id) for cell in repeated]
     pairs = [
         (one.score, two.score)
-        for one, two in zip(first, again, strict=False)
-        if one.score is not None and two.score is not None
+        for one, two in zip(first, again, strict=True)
+        if one is not None and one.score is not None and two.score is not None
     ]
-    known = [one.score for one in first if one.score is not None]
+    return _finding(list(known.values()), again, pairs, options.passing)
+
+
+def _finding(
+    answers: Sequence[Evaluation],
+    again: Sequence[Evaluation],
+    pairs: Sequence[tuple[float, float]],
+    passing: float,
+) -> HeadroomMeasured:
+    known = [one.score for one in answers if one.score is not None]
     failing = sum(score < passing for score in known) + sum(two < passing <= one for one, two in pairs)
-    silent = not any(evaluation.output.strip() for evaluation in (*first, *again))
+    silent = not any(evaluation.output.strip() for evaluation in (*answers, *again))
     finding: Literal["room", "perfect", "hopeless"] = (
         "hopeless" if silent or not known else "room" if failing else "perfect"
     )
@@ -57,3 +65,86 @@ def _finding(first: Sequence[Evaluation], again: Sequence[Evaluation], passing: 
         failing=failing,
         finding=finding,
     )
+
+
+async def race_seeds(
+    bench: Workbench,
+    scores: Scores,
+    seeds: Sequence[Candidate],
+    track: Sequence[Sequence[Row]],
+    options: BackpropOptions,
+) -> tuple[Candidate, list[CandidateRaced]]:
+    """The best of several seeds, by blocks of select rows that all of them meet until they are likely behind.
+
+    A seed is compared with the first one; the leader after the last block wins, the shorter one where equal. Raises
+    BudgetSpent, TooManyErrors.
+    """
+    first, met = seeds[0], list[Row]()
+    running = list(seeds)
+    for block in track[: options.race_blocks]:
+        if len(running) == 1:
+            break
+        await scores.fill(bench, running, block)
+        met.extend(block)
+        best = _leader(scores, running, met)
+        running = [one for one in running if one is best or _chance(scores, best, one, met) >= options.drop]
+    best = _leader(scores, running, met)
+    told = []
+    for seed in seeds[1:]:
+        before, after, _ = scores.pairs(first.id, seed.id, met)
+        outcome: RaceOutcome = "promoted" if seed is best else "undecided" if seed in running else "dropped"
+        told.append(CandidateRaced(0, seed.id, first.id, difference_of(before, after), outcome))
+    return best, told
+
+
+def _leader(scores: Scores, running: Sequence[Candidate], met: Sequence[Row]) -> Candidate:
+    return max(running, key=lambda one: (scores.standing(one, met).mean, -one.length))
+
+
+def _chance(scores: Scores, best: Candidate, other: Candidate, met: Sequence[Row]) -> float:
+    before, after, _ = scores.pairs(best.id, other.id, met)
+    return update(Belief(0.0, SEEDS_DIFFER), before, after).chance_above()
+
+
+async def draft_seeds(bench: Workbench, brief: Brief, longest: int) -> list[Proposal]:
+    """Seeds that the rewriter drafts from the task and train rows, other rows for each; unreadable ones are left out.
+
+    Raises BudgetSpent.
+    """
+    base = brief.seeds[0]
+    asks = []
+    for number in range(brief.drafts):
+        rows = list(brief.train)
+        stream(brief.seed, number, "draft").shuffle(rows)
+        examples = bench.examples([row.id for row in _one_of_each(rows)[:DRAFT_ROWS]])
+        labelled = [
+            {"n": place, "id": one.id, "inputs": dict(one.inputs), "expected": one.expected}
+            for place, one in enumerate(examples, start=1)
+        ]
+        inputs = {
+            "task": brief.task,
+            "prompts": base.prompts,
+            "critiques": [],
+            "failures": labelled,
+            "tried": [],
+            "kind": "draft",
+            "longest": longest,
+        }
+        asks.append(Ask("rewriter", inputs, replicate=number))
+    proposals: dict[str, Proposal] = {}
+    for answer in await bench.ask(asks):
+        if answer.value is not None:
+            rewrite = cast("Rewrite", answer.value)
+            text = rewrite.hypothesis or "a draft from the task and labelled rows"
+            draft = Candidate(rewrite.prompts, parents=(base.id,), hypothesis=Hypothesis("draft", text[:300]))
+            proposals.setdefault(draft.id, Proposal(draft))
+    return [one for name, one in proposals.items() if name != base.id]
+
+
+def _one_of_each(rows: Sequence[Row]) -> list[Row]:
+    """The rows, so ordered that the strata take turns."""
+    strata: dict[str, list[Row]] = {}
+    for row in rows:
+        strata.setdefault(row.stratum, []).append(row)
+    deepest = max((len(group) for group in strata.values()), default=0)
+    return [group[depth] for depth in range(deepest) for group in strata.values() if depth < len(group)]

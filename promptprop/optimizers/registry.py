@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 OPTIMIZERS: dict[str, str] = {
     "backprop": "promptprop.optimizers.backprop:Backprop",
     "classic": "promptprop.optimizers.classic:Classic",
+    "gepa": "promptprop.optimizers.gepa:Gepa",
+    "random": "promptprop.optimizers.random_edits:RandomEdits",
 }
 
 

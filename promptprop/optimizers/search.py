@@ -13,9 +13,9 @@ from promptprop.domain.sampling import blocks, stream
 from promptprop.domain.selection import choose_parent, cluster_failures
 from promptprop.optimizers.archive import Archive
 from promptprop.optimizers.evidence import Evidence, critic_asks, evidence_wanted, failed_rows
-from promptprop.optimizers.finish import hold_finish, longest_allowed
+from promptprop.optimizers.finish import hold_finish, longest_allowed, proposed
 from promptprop.optimizers.fixes import Cause, Fix, Pool, fixes_of
-from promptprop.optimizers.opening import measure_headroom
+from promptprop.optimizers.opening import draft_seeds, measure_headroom, race_seeds
 from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.propose import Child, plan_children, read_children
 from promptprop.optimizers.race import Runner, race
@@ -88,11 +88,25 @@ class Search:
         return told
 
     async def set_up(self) -> None:
-        """Keep the seeds, and measure headroom: the first seed on a sample of select, some of it twice."""
-        for candidate in {seed.id: seed for seed in self.brief.seeds}.values():
+        """Keep the seeds, draft some where asked to, race them, and measure the headroom of the best."""
+        seeds = list({seed.id: seed for seed in self.brief.seeds}.values())
+        for candidate in seeds:
             await self._keep(Proposal(candidate), round_=0)
         self._hold()
-        headroom = await measure_headroom(self.bench, self.scores, self.brief, self.options)
+        if self.brief.drafts:
+            for proposal in await draft_seeds(self.bench, self.brief, self.longest):
+                if proposal.candidate.id not in self.archive.known:
+                    await self._keep(proposal, round_=0)
+                    seeds.append(proposal.candidate)
+            self._hold()
+        if len(seeds) > 1:
+            best, raced = await race_seeds(self.bench, self.scores, seeds, self.track, self.options)
+            for told in raced:
+                self.tell(told)
+                if told.outcome != "dropped":
+                    self.archive.take_seed(self.archive.known[told.candidate_id], told.delta.mean)
+            self.archive.best = best
+        headroom = await measure_headroom(self.bench, self.scores, self.brief, self.options, self.archive.best)
         self.tell(headroom)
         self.ended = "" if headroom.finding == "room" else headroom.finding
 
@@ -218,12 +232,7 @@ class Search:
         candidate = proposal.candidate
         self.archive.know(candidate)
         await self.bench.keep(proposal)
-        hypothesis = candidate.hypothesis
-        self.tell(
-            facts.CandidateProposed(
-                round_, candidate.id, candidate.parents, hypothesis.kind, hypothesis.text, candidate.length
-            )
-        )
+        self.tell(proposed(round_, candidate))
 
     async def screen(self) -> None:
         """5 screen: each child on rows of its causes and, where it mends any, on rows that its parent passed."""

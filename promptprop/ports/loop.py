@@ -90,7 +90,8 @@ class Workbench(Protocol):
 class Brief:
     """What an optimizer is given: seeds, rows by split, a seed for randomness, and what the task is about.
 
-    `confirm` rows are cut from select and stay unseen by the search; `test` rows are sealed until FINISH.
+    `drafts` more seeds are to be written from the task and train rows. `confirm` rows are cut from select and stay
+    unseen by the search; `test` rows are sealed until FINISH.
     """
 
     task: str
@@ -101,6 +102,7 @@ class Brief:
     confirm: tuple[Row, ...]
     test: tuple[Row, ...]
     seed: int
+    drafts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from importlib import resources
 
 from promptprop.domain.errors import ConfigError
-from promptprop.domain.models import Json, Prompt
+from promptprop.domain.models import Json, Prompt, RoleName
 from promptprop.ports import Role
 
 ROLES: dict[str, str] = {
     "critic": "promptprop.roles.critic:Critic",
     "rewriter": "promptprop.roles.rewriter:Rewriter",
 }
+OWN_WORDS: dict[str, str] = {"reflector": "promptprop.roles.reflector:Reflector"}  # roles without a template
+ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter"}  # roles that have no model of their own
 
 REPAIR = (
     "Your reply could not be used: {problem}.\nAnswer again, with nothing but the reply in the form that was asked for."
@@ -38,9 +40,10 @@ def check_templates(templates: Mapping[str, str]) -> None:
         "longest": 1000,
     }
     prompts = {"critic": {"main": "{{ x }}"}, "rewriter": {"main": Prompt.of("{{ x }}")}}
-    for name, role in load_roles(templates).items():
+    roles = load_roles(templates)
+    for name in ROLES:
         try:
-            role.messages({**inputs, "prompts": prompts[name]})
+            roles[name].messages({**inputs, "prompts": prompts[name]})
         except ConfigError as error:
             raise ConfigError(f"the template of the role {name}: {error.problems[0].message}") from error
 
@@ -51,4 +54,7 @@ def load_roles(templates: Mapping[str, str]) -> dict[str, Role]:
     for name, target in ROLES.items():
         module, _, attribute = target.partition(":")
         roles[name] = getattr(importlib.import_module(module), attribute)(templates.get(name) or shipped_template(name))
+    for name, target in OWN_WORDS.items():
+        module, _, attribute = target.partition(":")
+        roles[name] = getattr(importlib.import_module(module), attribute)()
     return roles

@@ -19,6 +19,8 @@ INSTRUCTIONS = {
     "evidence does not support, keep every rule that carries weight.",
     "format": "Make the form of the answer unmistakable: say exactly what the answer consists of, and that nothing "
     "else may be written. Keep the rules.",
+    "draft": "Write a complete prompt for the task. The rows below are labelled: say what decides about their expected "
+    "answers, and what form an answer has.",
     "restart": "Write a new prompt from scratch for the task. Use what the evidence shows; do not copy the wording of "
     "the current prompt.",
 }
@@ -59,6 +61,7 @@ class Rewriter:
             "critiques": data_lines(inputs["critiques"]),
             "failures": data_lines(shown),
             "tried": data_lines(inputs["tried"]),
+            "heading": "Labelled rows" if inputs["kind"] == "draft" else "Some failures",
             "kind": inputs["kind"],
             "instruction": INSTRUCTIONS[inputs["kind"]],
             "longest": inputs["longest"],

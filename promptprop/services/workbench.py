@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 
 from promptprop.domain.budget import Amount, Budget, Price, Spend, worst_case
 from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, raise_failure
@@ -23,10 +24,11 @@ from promptprop.domain.models import (
     Outcome,
     Program,
     Proposal,
+    RoleName,
     Step,
 )
 from promptprop.ports import Clock, Ledger, Role, Scorer, Store
-from promptprop.roles.registry import REPAIR
+from promptprop.roles.registry import ANSWERED_BY, REPAIR
 from promptprop.roles.template import fill_prompt
 from promptprop.services.commits import Commits
 from promptprop.services.draft import Draft
@@ -183,8 +185,9 @@ class LiveWorkbench:
             return Answer(None, repaired=True, failure=Failure("unreadable_reply", str(problem)))
 
     def _role_request(self, ask: Ask, messages: tuple[Message, ...]) -> ModelRequest:
-        spec = self._kit.endpoints[ask.role]
-        return ModelRequest(ask.role, spec.model, messages, spec.parameters, ask.replicate, ask.role)
+        alias = ANSWERED_BY.get(ask.role, cast("RoleName", ask.role))
+        spec = self._kit.endpoints[alias]
+        return ModelRequest(alias, spec.model, messages, spec.parameters, ask.replicate, alias)
 
     async def _all_answers(self, requests: Sequence[ModelRequest], phase: str) -> list[Outcome]:
         if not requests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -34,6 +35,7 @@ from promptprop.roles.rewriter import Rewrite
 NAMES = sorted(OPTIMIZERS)
 NOISY = FakeWorld(rules=6, noise=0.1, luck=0.1)
 every_optimizer = pytest.mark.parametrize("name", NAMES)
+all_that_ask_roles = pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
 
 
 class FickleWorld(FakeWorld):
@@ -81,8 +83,12 @@ async def test_confirm_and_test_rows_stay_unseen_until_the_search_has_ended(name
     bench = FakeBench(NOISY)
     await run_fake(name, fake_brief(), bench)
     assert {cell.example_id.partition("-")[0] for cell in bench.search_cells} <= {"train", "select"}
-    shown = [failure["id"] for ask in bench.asks for failure in ask.inputs["failures"]]
-    assert {row.partition("-")[0] for row in shown} <= {"train"}, "select rows are for choosing, not for learning"
+    if name == "random":
+        assert bench.asks == []
+        return
+    said = "\n".join(str(value) for ask in bench.asks for value in ask.inputs.values())
+    shown = re.findall(r"\b(train|select|confirm|test)-\d+", said)
+    assert set(shown) == {"train"}, "select rows are for choosing, not for learning"
 
 
 @every_optimizer
@@ -113,7 +119,7 @@ async def test_a_perfect_seed_stops_at_once_and_is_reported_as_unchanged(name: s
     assert ended(events).round == 0
 
 
-@every_optimizer
+@all_that_ask_roles
 async def test_a_rewriter_that_answers_garbage_is_called_unusable(name: str) -> None:
     bench = FakeBench(rewriter=garbage)
     with pytest.raises(UnusableReplies) as unusable:
@@ -219,7 +225,7 @@ async def test_rows_without_a_score_are_missing_and_counted(name: str) -> None:
     scored = [event for event in events if isinstance(event, CandidateScored) and event.split == "select"]
     assert claim_of(events).missing == 3
     assert claim_of(events).delta.n == 21
-    assert max(event.missing for event in scored) == 2
+    assert all(event.missing <= 2 for event in scored)
     assert all(event.missing + event.score.n <= 24 for event in scored)
 
 
@@ -232,7 +238,7 @@ async def test_where_no_row_has_a_score_nothing_is_claimed(name: str) -> None:
     assert claim_of(events).winner.n == 0
 
 
-@every_optimizer
+@all_that_ask_roles
 async def test_a_seed_that_fails_on_select_alone_teaches_nothing(name: str) -> None:
     bench = FakeBench(EasyTrain())
     events = await run_fake(name, fake_brief(), bench)

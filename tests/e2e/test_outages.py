@@ -158,7 +158,7 @@ def test_an_outage_without_end_stops_the_run_and_says_why_and_it_goes_on_once_th
 
 @pytest.mark.slow
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("begins", [30, 58])  # in the midst of many calls, and where only a few are under way
+@pytest.mark.parametrize("begins", [16, 58])  # in the midst of many calls, and where only a few are under way
 async def test_a_run_passes_through_an_outage_shorter_than_the_patience_to_the_same_result(
     tmp_path: Path, client: str, begins: int
 ) -> None:
@@ -175,7 +175,7 @@ async def test_a_run_passes_through_an_outage_shorter_than_the_patience_to_the_s
         assert decisions_in(tmp_path) == decisions_in(tmp_path, "undisturbed.db")
         kinds = kinds_in(tmp_path)
         assert kinds.count("endpoint_paused") == kinds.count("endpoint_recovered")
-        assert begins > 30 or "endpoint_paused" in kinds  # a few calls may wait their own retries out instead
+        assert begins > 16 or "endpoint_paused" in kinds  # a few calls may wait their own retries out instead
         assert spend_json(report.history)["total"]["calls"] == world.quiet_stats()["requests"] - before
         assert missing_rows(tmp_path / "runs.db")[0] == 0
 
@@ -185,7 +185,7 @@ async def test_the_record_of_a_run_with_a_pause_is_replayed_to_the_same_end(tmp_
     with WorldProcess(latency=(0.01, 0.03), seed=1) as world:
         config, database = write_config(tmp_path, world.url, rows=60, model={"patience": 6}), database_in(tmp_path)
         undisturbed = await optimize(config, database_in(tmp_path, "undisturbed.db"))
-        begins = world.stats()["requests"] + 30
+        begins = world.stats()["requests"] + 16
         with outage(world, begins, 2.0, [{"kind": "server_error"}]) as over:
             watch = asyncio.create_task(asyncio.to_thread(_break_down_for_good, world, over))
             with pytest.raises(ProviderDown):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -28,9 +29,17 @@ def read_prompts(config: RunConfig) -> tuple[Program, tuple[Candidate, ...]]:
         texts = _read_all({step.id: step.prompt for step in config.steps})
         steps = tuple(Step(step.id, step.output, step.endpoint) for step in config.steps)
         return Program(steps), (Candidate(texts),)
+    if config.prompt is None:
+        return Program((MAIN,)), (Candidate({MAIN.id: plain_prompt(config.task, config.data.inputs)}),)
     prompts = _read_all({str(index): seed for index, seed in enumerate(config.prompt or ())})
     seeds = (Candidate({MAIN.id: prompt}) for prompt in prompts.values())
     return Program((MAIN,)), tuple({seed.id: seed for seed in seeds}.values())
+
+
+def plain_prompt(task: str, inputs: Iterable[str]) -> Prompt:
+    """The task and the inputs, and nothing else: what drafts are measured against where no prompt is given."""
+    shown = "\n".join(f"{name}: {{{{ {name} }}}}" for name in inputs)
+    return Prompt.of(storable(f"{task.strip()}\n\n{shown}"))
 
 
 def _read_all(sources: dict[str, PromptConfig]) -> dict[str, Prompt]:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from promptprop.domain.errors import ConfigError
-from promptprop.roles.registry import REPAIR, ROLES, check_templates, load_roles, shipped_template
+from promptprop.roles.registry import OWN_WORDS, REPAIR, ROLES, check_templates, load_roles, shipped_template
 
 
 def test_every_role_is_loaded_under_its_name_with_its_shipped_template() -> None:
     roles = load_roles({})
-    assert set(roles) == set(ROLES)
+    assert set(roles) == {*ROLES, *OWN_WORDS}
     assert all(role.name == name for name, role in roles.items())
     assert all(shipped_template(name).strip() for name in ROLES)
 

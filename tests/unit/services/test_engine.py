@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from laboratory import Lab, Listener, MortalStore, comparable, decisions_of, lifecycle_of, seeded_latency
+from laboratory import SMALL, Lab, Listener, MortalStore, comparable, decisions_of, lifecycle_of, seeded_latency
 
 from promptprop.domain.errors import (
     AuthenticationFailed,
@@ -73,12 +73,18 @@ def places(stored: int, count: int) -> list[int]:
     return sorted({1 + number * (stored - 2) // (count - 1) for number in range(count)})
 
 
-async def test_a_run_cancelled_at_any_decision_goes_on_to_the_same_end(new_lab: NewLab) -> None:
+OPTIONS = {"backprop": SMALL, "gepa": {"iterations": 8}, "random": {"edits": 6}, "classic": {"iterations": 3}}
+
+
+@pytest.mark.parametrize("optimizer", OPTIONS)
+async def test_a_run_cancelled_at_any_decision_goes_on_to_the_same_end(new_lab: NewLab, optimizer: str) -> None:
     whole = new_lab("whole")
+    whole.optimizer, whole.options = optimizer, OPTIONS[optimizer]
     reference = await whole.run(await whole.new_run())
     expected = whole.store.events("run-1")
-    for events in [2, 3, *places(len(expected), 7)]:
+    for events in [2, 3, *places(len(expected), 7 if optimizer == "backprop" else 3)]:
         cut = new_lab(f"cut-{events}")
+        cut.optimizer, cut.options = optimizer, OPTIONS[optimizer]
         run_id = await cut.new_run()
         with pytest.raises(Interrupted) as interrupted:
             await cut.run_until(run_id, events)
@@ -93,12 +99,17 @@ async def test_a_run_cancelled_at_any_decision_goes_on_to_the_same_end(new_lab: 
         assert lifecycle_of(cut.store.events(run_id)) == ["run_started", "run_stopped", "run_resumed", "run_finished"]
 
 
-async def test_a_killed_run_goes_on_to_the_same_end_and_repeats_no_committed_call(new_lab: NewLab) -> None:
+@pytest.mark.parametrize("optimizer", OPTIONS)
+async def test_a_killed_run_goes_on_to_the_same_end_and_repeats_no_committed_call(
+    new_lab: NewLab, optimizer: str
+) -> None:
     whole = new_lab("whole")
+    whole.optimizer, whole.options = optimizer, OPTIONS[optimizer]
     reference = await whole.run(await whole.new_run())
     expected = whole.store.events("run-1")
-    for events in places(len(expected), 7):
+    for events in places(len(expected), 7 if optimizer == "backprop" else 3):
         cut = new_lab(f"cut-{events}")
+        cut.optimizer, cut.options = optimizer, OPTIONS[optimizer]
         run_id = await cut.new_run()
         await cut.run_and_die(run_id, events)
         assert cut.store.run(run_id).status == "running"

@@ -120,6 +120,17 @@ def causes(world: World, failures: Sequence[Quoted]) -> dict[str, list[Quoted]]:
     return found
 
 
+def shown_by_labels(world: World, quoted: Sequence[Quoted]) -> dict[str, list[Quoted]]:
+    """The rules that labelled rows are evidence of: the text shows a phrase of the rule, and the right answer."""
+    found: dict[str, list[Quoted]] = {}
+    for item in quoted:
+        at_stake = reader_of(world).at_stake(" ".join(map(text_of, item.row.inputs.values())))
+        for rule in item.row.needs:
+            if rule in at_stake and item.expected == item.row.right:
+                found.setdefault(rule, []).append(item)
+    return found
+
+
 def chatty(world: World, item: Quoted) -> bool:
     """True for a failure whose answer holds more than the answer."""
     if item.answer is None or item.expected is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from promptprop.adapters.models.offline import draft
 from promptprop.adapters.models.offline.chance import draw, happens, pick
-from promptprop.adapters.models.offline.evidence import Evidence, Quoted, causes, chatty, read_evidence
+from promptprop.adapters.models.offline.evidence import Evidence, Quoted, causes, chatty, read_evidence, shown_by_labels
 from promptprop.adapters.models.offline.meaning import Stated, reader_of
 from promptprop.adapters.models.offline.world import Powers, World
 from promptprop.domain.models import Json, Message, digest
@@ -190,7 +190,7 @@ def rewrite(mind: Mind, evidence: Evidence) -> tuple[dict[str, str], str]:
         mine = [said for where, said in wanted if where == step or (step == last and where not in evidence.prompts)]
         if kind == "consolidate":
             prompts[step] = _consolidated(mind, step, text)
-        elif kind == "restart" and step == last:
+        elif kind in {"restart", "draft"} and step == last:
             prompts[step] = _restarted(mind, evidence, text, mine)
         elif mine or (step == last and not named):
             prompts[step] = _edited(mind, step, text, mine if kind != "format" else _form(mind, evidence, 1.0))
@@ -253,8 +253,8 @@ def _remarked(mind: Mind, evidence: Evidence) -> list[tuple[str, str, str]]:
 
 def _induced(mind: Mind, evidence: Evidence, known: Stated) -> list[str]:
     """Sentences that the rewriter finds by itself in the quoted failures."""
-    failures = evidence.failures()
-    found = causes(mind.world, failures)
+    found = shown_by_labels(mind.world, evidence.quoted) if evidence.kind == "draft" else {}
+    found = found or causes(mind.world, evidence.failures())
     new = {rule: items for rule, items in found.items() if rule not in known.rules}
     sentences = []
     for rule, items in sorted(new.items(), key=lambda pair: (-len(pair[1]), pair[0])):
