@@ -15,8 +15,10 @@ from promptprop.adapters.files.report_words import (
     dollars,
     duration,
     gain,
+    origin_sentence,
     p_value,
     score,
+    screening_sentence,
     shortened,
     spent,
     stop_sentence,
@@ -116,13 +118,14 @@ def _learned(report: Report) -> list[RenderableType]:
             [
                 str(record.round),
                 gain(record.raced),
+                f"{record.raced.n:,}" if record.raced else "",
                 record.hypothesis,
                 shortened(one_line(record.summary), LEARNED_LETTERS),
             ]
             for record in report.learned
         ]
         parts = [Text("what was learned", style="bold")]
-        parts += [table_of(["round", "Δ on select", "kind", "hypothesis"], rows, right=(0, 1)), ""]
+        parts += [table_of(["round", "Δ on select", "rows", "kind", "hypothesis"], rows, right=(0, 1, 2)), ""]
     if history.suspects:
         ids = one_line(", ".join(history.suspects[:20])) + (" …" if len(history.suspects) > 20 else "")
         parts += [
@@ -144,6 +147,8 @@ def _spend(history: History) -> list[RenderableType]:
     if len(roles) > 1:
         rows.append([Text(cell, style="bold") for cell in _spend_row("total", total)[:columns]])
     parts: list[RenderableType] = [table_of(head, rows, right=range(1, columns))]
+    if sentence := screening_sentence(history):
+        parts.append(Text(sentence))
     if total.unpriced:
         parts.append(Text(f"spent: {unknown_spend(total.picousd, total.unpriced)}", style="yellow"))
     return parts
@@ -184,6 +189,8 @@ def _claim(
     if history.finished:
         count = counted(len(history.trajectory), "round")
         stopped = f"{stopped} · {count}, {duration(history.active_seconds)}"
+    if sentence := origin_sentence(report):
+        facts.append(("seeds", sentence))
     if not error_follows:
         facts.append(("stopped", stopped))
     if "prompt" in paths:

@@ -32,6 +32,15 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Screening:
+    """Rows that so many children met in screens and races, and how many a full pass over select each would take."""
+
+    children: int
+    rows: int
+    full_pass: int
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """A run as its events tell it, in the order of the events; `paused` names the endpoints that answer nothing now."""
 
@@ -72,6 +81,28 @@ class History:
     def record(self, candidate_id: str) -> CandidateRecord:
         """What is known of this candidate; an empty record where nothing is."""
         return self.candidates.get(candidate_id, CandidateRecord(candidate_id, state="seed"))
+
+    @property
+    def seeds(self) -> list[CandidateRecord]:
+        """The prompts that the search began with, drafts among them, in their order."""
+        return [record for record in self.candidates.values() if record.round == 0]
+
+    def origin(self, candidate_id: str) -> CandidateRecord:
+        """The seed that a candidate descends from by its first parents; the candidate itself where that is unknown."""
+        record = self.record(candidate_id)
+        for _ in range(len(self.candidates)):
+            parent = self.candidates.get(record.parent_ids[0]) if record.round and record.parent_ids else None
+            if parent is None:
+                break
+            record = parent
+        return record
+
+    @property
+    def screening(self) -> Screening:
+        """What it took to screen and race the children of the search."""
+        children = [record for record in self.candidates.values() if record.round and (record.screened or record.raced)]
+        met = sum(one.n for record in children for one in (record.screened, record.raced) if one is not None)
+        return Screening(len(children), met, len(children) * self.rows.get("select", 0))
 
 
 def fold(stored: Iterable[StoredEvent], history: History | None = None) -> History:

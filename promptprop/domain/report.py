@@ -171,6 +171,12 @@ def report_json(report: Report, paths: Mapping[str, str] | None = None) -> Json:
         "delta": estimate_json(report.delta),
         "p_value": history.test.p_value if history.test else None,
         "rounds": len(history.trajectory),
+        "origin": history.origin(report.winner.id).id,
+        "screening": {
+            "children": history.screening.children,
+            "rows": history.screening.rows,
+            "full_pass_rows": history.screening.full_pass,
+        },
         "candidates": [_record_json(record) for record in history.candidates.values()],
         "suspect_labels": list(history.suspects),
         "refused": [

@@ -50,6 +50,7 @@ class Draft:
     prompts: Mapping[str, Prompt]
     answer: Answer = Answer(None)  # noqa: RUF009 - frozen
     tidied: int = 0  # length of the last consolidated text that it descends from
+    said: tuple[str, ...] = ()  # the hypotheses of its rewrites
 
     @property
     def length(self) -> int:
@@ -143,7 +144,7 @@ def read_children(
             refused.append((plan.kind, answer.failure.message if answer.failure else "the reply could not be read"))
             continue
         rewrite = cast("Rewrite", answer.value)
-        text = rewrite.hypothesis or (plan.critiques[0].fix if plan.critiques else plan.kind)
+        text = " ".join(draft.said) or (plan.critiques[0].fix if plan.critiques else plan.kind)
         candidate = Candidate(
             rewrite.prompts, parent.demos, parents=(parent.id,), hypothesis=Hypothesis(plan.kind, text[:300])
         )

@@ -66,9 +66,13 @@ class Rewriting:
         for draft, part, answer in zip(due, parts, await self.bench.ask(asks), strict=True):
             if answer.value is not None:
                 draft.answer = self._whole(draft.prompts, part, answer)
-                draft.prompts = cast("Rewrite", draft.answer.value).prompts
+                rewrite = cast("Rewrite", draft.answer.value)
+                draft.prompts = rewrite.prompts
                 if part.kind in {"consolidate", "restart"}:
                     draft.tidied = draft.length
+                tidied = part.kind == "consolidate" and draft.plan.kind != "consolidate"
+                said = "Then shortened." if tidied else rewrite.hypothesis
+                draft.said = (*draft.said, said) if said else draft.said
             elif draft.answer.value is None:
                 draft.answer = answer
 

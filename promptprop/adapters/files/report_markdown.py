@@ -7,12 +7,15 @@ from collections.abc import Iterable
 
 from promptprop.adapters.files.report_words import (
     caps_text,
+    counted,
     dollars,
     duration,
     gain,
     hypothesis_text,
+    origin_sentence,
     p_value,
     score,
+    screening_sentence,
     spent,
     stop_sentence,
     unknown_spend,
@@ -52,6 +55,8 @@ def _claim(report: Report) -> list[str]:
     lines += _table(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
     if report.delta is not None and report.changed:
         lines += ["", f"Δ on the sealed test: {gain(report.delta)} points."]
+    if sentence := origin_sentence(report):
+        lines += ["", f"{len(history.seeds)} seeds were raced; {sentence}."]
     lines += ["", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
     return lines
 
@@ -101,7 +106,9 @@ def _learned(report: Report) -> list[str]:
     if report.learned:
         lines = ["## What was learned", ""]
         for record in report.learned:
-            lines.append(f"- round {record.round}: {gain(record.raced)} points, {_plain(hypothesis_text(record))}")
+            rows = counted(record.raced.n if record.raced else 0, "row")
+            said = _plain(hypothesis_text(record))
+            lines.append(f"- round {record.round}: {gain(record.raced)} points on {rows}, {said}")
         lines.append("")
     if history.suspects:
         ids = ", ".join(f"`{_plain(row)}`" for row in history.suspects)
@@ -136,6 +143,8 @@ def _spend(history: History) -> list[str]:
     )
     head = ["role", "calls", "tokens", "USD", "from the ledger", "unconfirmed"]
     note = [f"Spent: {unknown_spend(total.picousd, unpriced)}.", ""] if unpriced else []
+    if sentence := screening_sentence(history):
+        note = [f"{sentence}.", "", *note]
     return ["## Spend", "", *_table(head, rows), "", *note]
 
 

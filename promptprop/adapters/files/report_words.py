@@ -189,3 +189,27 @@ def shortened(text: str, letters: int) -> str:
 def hypothesis_text(record: CandidateRecord) -> str:
     """A candidate's hypothesis: its kind, and one line of text."""
     return f"{record.hypothesis}: {' '.join(record.summary.split())}"
+
+
+def screening_sentence(history: History) -> str:
+    """What screens and races saved, or nothing where no child was tried."""
+    screening = history.screening
+    if not screening.children or not screening.full_pass:
+        return ""
+    met, full = screening.rows, screening.full_pass
+    return (
+        f"{counted(screening.children, 'child') if screening.children == 1 else f'{screening.children:,} children'} "
+        f"screened and raced on {counted(met, 'row')}; a full pass over select each: {full:,} "
+        f"({round(100 * met / full)} %)"
+    )
+
+
+def origin_sentence(report: Report) -> str:
+    """Which of several seeds the winner grew from; nothing where there was but one."""
+    seeds = report.history.seeds
+    if len(seeds) < 2:
+        return ""
+    origin = report.history.origin(report.winner.id)
+    place = next((number for number, seed in enumerate(seeds, start=1) if seed.id == origin.id), 0)
+    drafted = " (drafted)" if origin.hypothesis == "draft" else ""
+    return f"the winner grew from seed {place} of {len(seeds)}{drafted}" if place else ""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from promptprop.domain import events as facts
 from promptprop.domain.budget import RoleSpend, Spend
 from promptprop.domain.events import EVENTS, Estimate, Event, StoredEvent
-from promptprop.domain.history import CandidateRecord, History, advance, fold
+from promptprop.domain.history import CandidateRecord, History, Screening, advance, fold
 from promptprop.domain.models import Json
 
 HIGH, LOW, GAIN = Estimate(0.8, 0.7, 0.9, 40), Estimate(0.5, 0.4, 0.6, 40), Estimate(0.3, 0.1, 0.5, 40)
@@ -131,3 +131,28 @@ def test_spend_and_active_seconds_come_from_the_envelope_and_stay_until_told_ane
     assert (history.spend, history.active_seconds) == (spend, 1.5)
     later = advance(history, StoredEvent("run-1", 2, datetime(2026, 1, 3, tzinfo=timezone.utc), facts.RunResumed()))
     assert (later.spend, later.active_seconds) == (spend, 1.5)
+
+
+def test_the_origin_of_a_candidate_is_the_seed_that_it_descends_from() -> None:
+    record = CandidateRecord
+    known = [
+        record("s1"), record("s2", hypothesis="draft", parent_ids=("s1",)), record("a", 1, ("s2",)),
+        record("b", 3, ("a", "s1")), record("lost", 2, ("unheard-of",)),
+    ]  # fmt: skip
+    history = History(candidates={one.id: one for one in known})
+    assert [history.origin(name).id for name in ("b", "a", "s2", "s1", "lost")] == ["s2", "s2", "s2", "s1", "lost"]
+    assert [one.id for one in history.seeds] == ["s1", "s2"]
+
+
+def test_what_screens_and_races_took_is_counted_for_the_children_alone() -> None:
+    def rows(count: int) -> Estimate:
+        return Estimate(0.0, -1.0, 1.0, count)
+
+    known = [
+        CandidateRecord("s", 0, raced=rows(50)),
+        CandidateRecord("a", 1, screened=rows(9), raced=rows(20)),
+        CandidateRecord("b", 2, screened=rows(4)),
+        CandidateRecord("c", 2),
+    ]
+    history = History(candidates={one.id: one for one in known}, rows={"select": 40})
+    assert history.screening == Screening(children=2, rows=33, full_pass=80)

@@ -132,7 +132,9 @@ def test_a_child_knows_its_parent_and_the_hypothesis_that_made_it() -> None:
     parent = Candidate(PARENT.prompts, demos=(Demo("d", {"text": "x"}, "y"),))
     plan = Plan("causes", (fix(3),))
     answers = [Answer(Rewrite("h" * 500, {"main": Prompt.of("one")})), Answer(Rewrite("", {"main": Prompt.of("two")}))]
-    children, _ = read_children(parent, [Draft(plan, parent.prompts, answer, 77) for answer in answers], set(), [])
+    said = [("h" * 500,), ()]
+    drafts = [Draft(plan, parent.prompts, answer, 77, text) for answer, text in zip(answers, said, strict=True)]
+    children, _ = read_children(parent, drafts, set(), [])
     assert [child.candidate.hypothesis.text for child in children] == ["h" * 300, "fix 3"]
     assert {child.candidate.hypothesis.kind for child in children} == {"causes"}
     assert {child.candidate.parents for child in children} == {(parent.id,)}

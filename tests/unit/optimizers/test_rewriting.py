@@ -71,6 +71,7 @@ async def test_a_draft_that_has_grown_is_consolidated_before_it_meets_a_row() ->
     assert [ask.inputs["kind"] for ask in bench.asks] == ["causes", "consolidate"]
     assert draft.prompts["main"].text == "Answer {{ text }}. [1]"
     assert draft.tidied == len("Answer {{ text }}. [1]")
+    assert draft.said == ("adds 2 rules", "Then shortened.")
     (longer,) = await drafts_of(bench, Plan("causes", fixes(2)), grown=1.2, tidied=500)
     assert longer.tidied == 500
 
