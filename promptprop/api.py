@@ -28,7 +28,8 @@ class LoadedPrompt:
         from promptprop.roles.template import fill_prompt
 
         chosen = step or next(iter(self.candidate.prompts))
-        messages = fill_prompt(self.candidate.prompts[chosen], values)
+        demos = self.candidate.demos if chosen == list(self.candidate.prompts)[-1] else ()
+        messages = fill_prompt(self.candidate.prompts[chosen], values, demos)
         return [{"role": message.role, "content": message.content} for message in messages]
 
 

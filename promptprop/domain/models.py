@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -142,6 +142,12 @@ class Demo:
     output: str
 
 
+def demo_block(demos: Sequence[Demo]) -> str:
+    """The demos as a text that stands before the last message of the last step; empty where there are none."""
+    shown = [f"Input: {canonical(dict(demo.inputs))}\nOutput: {demo.output}\n\n" for demo in demos]
+    return "Examples:\n\n" + "".join(shown) if shown else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """Why a rewrite should be better: a labelled kind and one sentence."""
@@ -172,15 +178,23 @@ class Candidate:
 
     @property
     def length(self) -> int:
-        """Characters over all steps."""
-        return sum(prompt.length for prompt in self.prompts.values())
+        """Characters over all steps, demos among them."""
+        return sum(prompt.length for prompt in self.prompts.values()) + len(demo_block(self.demos))
 
     @property
     def text(self) -> str:
-        """All prompts as one text: a single step as it is, several under `## step` headings."""
+        """All prompts as one text, demos where they are shown: one step as it is, several under `## step` headings."""
         if len(self.prompts) == 1:
-            return next(iter(self.prompts.values())).text
-        return "\n\n".join(f"## {step}\n{prompt.text}" for step, prompt in self.prompts.items())
+            return self.shown(next(iter(self.prompts))).text
+        return "\n\n".join(f"## {step}\n{self.shown(step).text}" for step in self.prompts)
+
+    def shown(self, step: str) -> Prompt:
+        """A step's prompt as the model sees it: the last step's last message begins with the demos."""
+        prompt = self.prompts[step]
+        if not self.demos or step != list(self.prompts)[-1]:
+            return prompt
+        *before, last = prompt.messages
+        return replace(prompt, messages=(*before, Message(last.role, demo_block(self.demos) + last.content)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from promptprop.domain.events import Estimate
 from promptprop.domain.models import Critique
 from promptprop.domain.selection import FailedRow
+from promptprop.optimizers.scores import difference_of
 
 WORKS = 0.5  # of its failures mended, from which on a fix counts as one that works
 MOST_TRIES = 2  # rewrites that may carry a fix before it is given up
@@ -16,7 +18,10 @@ LARGEST_BUNDLE = 12
 
 @dataclass(slots=True)
 class Fix:
-    """A critique, the failures that it explains (`rows`), and how many train rows share their cause (`weight`)."""
+    """A critique, the failures that it explains (`rows`), and how many train rows share their cause (`weight`).
+
+    `mended` is their mean score with the last child that carried the fix, and `change` the difference that it made.
+    """
 
     critique: Critique
     rows: tuple[FailedRow, ...]
@@ -24,6 +29,7 @@ class Fix:
     state: Literal["new", "works", "failed"] = "new"
     tries: int = 0
     mended: float = 0.0
+    change: Estimate = Estimate(0.0, -1.0, 1.0, 0)  # noqa: RUF009 - frozen
 
     def judge(self, scores: Mapping[str, float]) -> None:
         """Learn from what a child that carried the fix scored on its rows; rows without a score say nothing."""
@@ -32,6 +38,8 @@ class Fix:
             return
         self.tries += 1
         self.mended = sum(met) / len(met)
+        before = [1.0 - row.shortfall for row in self.rows if row.example_id in scores]
+        self.change = difference_of(before, met)
         self.state = "works" if self.mended >= WORKS else "failed"
 
 

@@ -11,7 +11,7 @@ class BackpropOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rounds: int = Field(30, ge=1, le=200, description="Rounds at most.")
-    patience: int = Field(8, ge=1, le=50, description="Rounds without a new best, after which it ends.")
+    patience: int = Field(10, ge=1, le=50, description="Rounds without a new best, after which it ends.")
     children: int = Field(1, ge=1, le=16, description="Rewrites proposed in a round, consolidation apart.")
     widen: int = Field(1, ge=0, le=15, description="Further rewrites of other kinds, once the search has stalled.")
     headroom_rows: int = Field(20, ge=2, le=500, description="Select rows on which the seed is scored first.")
@@ -25,6 +25,7 @@ class BackpropOptions(BaseModel):
         2, ge=1, le=10, description="Rewrites that may follow each other to carry all fixes of a child."
     )
     restore: bool = Field(True, description="Put lines back that a rewrite dropped without a word.")
+    demos: bool = Field(True, description="Try the model's own right answers as worked examples.")
     grown: float = Field(
         1.5, ge=1, description="Times the last consolidated length, from which on a rewrite is consolidated."
     )

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from promptprop.domain.events import Estimate, RaceOutcome
-from promptprop.domain.models import Answer, Ask, Candidate, Critique, Hypothesis, Json, Prompt, Row
+from promptprop.domain.models import Answer, Ask, Candidate, Critique, Demo, Hypothesis, Json, Prompt, Row
 from promptprop.domain.selection import FailedRow, draw_kinds
 from promptprop.optimizers.evidence import shown
 from promptprop.optimizers.fixes import Fix
 from promptprop.ports import Brief
 from promptprop.roles.rewriter import Rewrite
 
-REMEMBERED = 6  # tried hypotheses that the rewriter is shown
+REMEMBERED = 12  # tried hypotheses that the rewriter is shown
+LONGEST_FIX = 200  # characters of a fix in the memory of what was tried
 VERBATIM = 60  # characters in a row of an input that a prompt may not repeat
 QUOTED = {"causes": 8, "format": 4, "restart": 8}  # failures the rewriter sees
 OTHERS = ("format", "restart")  # kinds that are drawn where causes alone do not fill a round
@@ -28,6 +29,8 @@ class Plan:
     kind: str
     fixes: tuple[Fix, ...] = ()
     quoted: tuple[FailedRow, ...] = ()
+    demos: tuple[Demo, ...] | None = None  # what it shows instead of its parent's demos
+    texts: Mapping[str, Prompt] | None = None  # its prompts, where no rewriter is asked
 
     @property
     def critiques(self) -> tuple[Critique, ...]:
@@ -79,17 +82,26 @@ def plan_children(
     failures: Sequence[FailedRow],
     *,
     grown: bool,
+    demos: Plan | None = None,
 ) -> list[Plan]:
     """`count` labelled hypotheses: a child for each bundle of fixes, and the rest by the odds of each kind.
 
-    Consolidation is due only once the prompt has grown; a restart or format repair is drawn like any other kind.
+    Consolidation is due only once the prompt has grown, and `demos` where there are any to show; a restart or format
+    repair is drawn like any other kind.
     """
     plans = [_causes(bundle) for bundle in bundles[:count]]
-    kinds = [*OTHERS, *(["causes"] if bundles else []), *(["consolidate"] if grown else [])]
+    kinds = [
+        *OTHERS,
+        *(["causes"] if bundles else []),
+        *(["consolidate"] if grown else []),
+        *(["demos"] if demos else []),
+    ]
     record = {kind: odds.get(kind, (0, 0)) for kind in kinds}
     for kind in draw_kinds(rng, record, max(0, count - len(plans))):
         if kind == "causes":
             plans.append(_causes(bundles[0]))
+        elif kind == "demos" and demos is not None:
+            plans.append(demos)
         else:
             everything = tuple(fix for bundle in bundles for fix in bundle) if kind == "restart" else ()
             plans.append(Plan(kind, everything, tuple(failures[: QUOTED.get(kind, 0)])))
@@ -146,15 +158,43 @@ def read_children(
         rewrite = cast("Rewrite", answer.value)
         text = " ".join(draft.said) or (plan.critiques[0].fix if plan.critiques else plan.kind)
         candidate = Candidate(
-            rewrite.prompts, parent.demos, parents=(parent.id,), hypothesis=Hypothesis(plan.kind, text[:300])
+            rewrite.prompts,
+            parent.demos if plan.demos is None else plan.demos,
+            parents=(parent.id,),
+            hypothesis=Hypothesis(plan.kind, text[:300]),
         )
         if candidate.id in known or any(candidate.id == child.candidate.id for child in children):
             refused.append((plan.kind, "it repeats a known prompt"))
-        elif copied := _copied(candidate.text, parent.text, inputs):
+        elif copied := _copied(_words(candidate), _words(parent), inputs):
             refused.append((plan.kind, f"it copies a row verbatim: “{copied[:40]}…”"))
         else:
             children.append(Child(plan, candidate, draft.tidied))
     return children, refused
+
+
+def tried_lines(child: Child, *, kept: bool) -> list[dict[str, Json]]:
+    """What the rewriter is told of a child: each of its fixes with the change on its rows, else the child as a whole.
+
+    A child that failed for one of its fixes says nothing against the others.
+    """
+    fixes = [("cause", fix.critique.fix[:LONGEST_FIX], fix.change, fix.state == "works") for fix in child.plan.fixes]
+    whole = [(child.plan.kind, child.candidate.hypothesis.text, child.delta, kept)]
+    return [
+        {
+            "kind": kind,
+            "hypothesis": said,
+            "delta": round(change.mean, 3),
+            "se": round(change.half_width / 2, 3),
+            "kept": worked,
+        }
+        for kind, said, change, worked in fixes or whole
+        if change.n
+    ]
+
+
+def _words(candidate: Candidate) -> str:
+    """The prompts without the demos, which show rows on purpose."""
+    return "\n".join(prompt.text for prompt in candidate.prompts.values())
 
 
 def _copied(text: str, parent: str, inputs: Sequence[str]) -> str:

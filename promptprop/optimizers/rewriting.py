@@ -35,10 +35,14 @@ class Rewriting:
         `tidied` is the length of the text that was last consolidated on the way to the parent. A draft that has grown
         far beyond it is consolidated before it meets any row.
         """
-        drafts = [Draft(plan, parent.prompts, tidied=tidied) for plan in plans]
+        drafts = [_draft(plan, parent, tidied) for plan in plans]
         for turn in range(self.options.passes):
             last = turn == self.options.passes - 1
-            due = [draft for draft in drafts if turn == 0 or len(draft.plan.fixes) > turn * self.size]
+            due = [
+                draft
+                for draft in drafts
+                if draft.plan.texts is None and (turn == 0 or len(draft.plan.fixes) > turn * self.size)
+            ]
             parts = [draft.plan.part(turn, self.size, last=last) for draft in due]
             await self._turn(turn, due, parts, drafts)
         grown = [draft for draft in drafts if draft.answer.value is not None and draft.plan.kind == "causes"]
@@ -89,6 +93,14 @@ class Rewriting:
             return answer
         prompts = {step: Prompt.of(text) for step, text in texts.items()}
         return replace(answer, value=replace(rewrite, prompts=prompts))
+
+
+def _draft(plan: Plan, parent: Candidate, tidied: int) -> Draft:
+    """The draft that a plan begins with; it is complete where the plan has its texts."""
+    if plan.texts is None:
+        return Draft(plan, parent.prompts, tidied=tidied)
+    said = f"Shows {len(plan.demos or ())} of the model's own right answers."
+    return Draft(plan, plan.texts, Answer(Rewrite(said, plan.texts)), tidied, (said,))
 
 
 def with_lost_lines(parent: str, text: str, critiques: Sequence[Critique]) -> str:

@@ -33,11 +33,11 @@ class Screen:
 
     async def run(self, children: Sequence[Child]) -> list[Child]:
         """Children that seem to gain, the best first. A child that mends none of its own rows meets no others."""
-        own = {id(child): self._own_rows(child) for child in children}
+        own = {id(child): _not_shown(child, self._own_rows(child)) for child in children}
         await self._meet(children, own)
         hopeful = [child for child in children if self._mends(child, own[id(child)])]
         common = self._common_rows()
-        await self._meet(hopeful, {id(child): common for child in hopeful})
+        await self._meet(hopeful, {id(child): _not_shown(child, common) for child in hopeful})
         for child in children:
             self._weigh(child)
         ranked = [child for child in hopeful if self._passes(child)]
@@ -104,6 +104,12 @@ class Screen:
         gain += _stratum_gain(rest, before, after, PSEUDO_REST, len(rest))
         gain += _stratum_gain(passed, before, after, PSEUDO_REST, len(evidence.successes))
         child.gain = gain / max(1, evidence.met)
+
+
+def _not_shown(child: Child, rows: Sequence[str]) -> list[str]:
+    """The rows but for those that the child shows with their answers: to repeat these proves nothing."""
+    shown = {demo.example_id for demo in child.candidate.demos}
+    return [row for row in rows if row not in shown]
 
 
 def _stratum_gain(

@@ -12,12 +12,13 @@ from promptprop.domain.models import Candidate, Json, Proposal, Row
 from promptprop.domain.sampling import blocks, stream
 from promptprop.domain.selection import choose_parent, cluster_failures
 from promptprop.optimizers.archive import Archive
+from promptprop.optimizers.demos import demo_plan
 from promptprop.optimizers.evidence import Evidence, critic_asks, evidence_wanted, failed_rows
 from promptprop.optimizers.finish import hold_finish, longest_allowed, proposed
 from promptprop.optimizers.fixes import Cause, Fix, Pool, fixes_of
 from promptprop.optimizers.opening import draft_seeds, measure_headroom, race_seeds
 from promptprop.optimizers.options import BackpropOptions
-from promptprop.optimizers.propose import Child, plan_children, read_children
+from promptprop.optimizers.propose import Child, plan_children, read_children, tried_lines
 from promptprop.optimizers.race import Runner, race
 from promptprop.optimizers.rewriting import Rewriting
 from promptprop.optimizers.scores import Scores, mean_of
@@ -25,7 +26,7 @@ from promptprop.optimizers.screen import Screen
 from promptprop.ports import Brief, Workbench
 
 FRUITLESS = 3  # rounds in a row without one usable rewrite, after which the rewriter is called unusable
-SUSPECT_AFTER = 3  # times a row was quoted to the critic and still failed with every candidate
+SUSPECT_AFTER = 5  # times a row was quoted to the critic and still failed with every candidate
 EVIDENCE_BLOCK = 20  # fresh rollouts at a time
 
 
@@ -208,7 +209,9 @@ class Search:
         rng = stream(self.brief.seed, self.round, "kinds")
         tidied = self.archive.tidied[parent.id]
         grown = parent.length > self.options.grown * tidied
-        plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown)
+        own = [row for row in self.now.evidence.successes if row.example_id not in self.now.evidence.presumed]
+        demos = demo_plan(rng, parent, self.seed, failures, own, self.longest) if self.options.demos else None
+        plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown, demos=demos)
         size = max(1, round(self.pool.size))
         rewriting = Rewriting(self.bench, self.brief, self.options, self.tried, self.longest, self.round, size)
         drafts = await rewriting.write(parent, plans, tidied)
@@ -221,8 +224,10 @@ class Search:
         for child in children:
             await self._keep(Proposal(child.candidate, child.plan.critiques), self.round)
         self.now.children = children
-        readable = any(draft.answer.value is not None for draft in drafts)
-        self.fruitless = 0 if readable else self.fruitless + 1
+        replies = [draft.answer for draft in drafts if draft.plan.texts is None]
+        if replies:
+            readable = any(reply.value is not None for reply in replies)
+            self.fruitless = 0 if readable else self.fruitless + 1
 
     def _width(self) -> int:
         """Children of this round: one more, of another kind, for each round without progress after the first."""
@@ -278,15 +283,7 @@ class Search:
             won = child in self.now.promoted
             self._count_kind(child.plan.kind, promoted=won)
             self.pool.learn(child.plan.fixes)
-            self.tried.append(
-                {
-                    "kind": child.plan.kind,
-                    "hypothesis": child.candidate.hypothesis.text,
-                    "delta": round(child.delta.mean, 3),
-                    "se": round(child.delta.half_width / 2, 3),
-                    "kept": won,
-                }
-            )
+            self.tried += tried_lines(child, kept=won)
         self._settle_fixes(best)
         self.idle = 0 if best is not before else self.idle + 1
         numbers = self.scores.numbers(best.id, self.brief.select)

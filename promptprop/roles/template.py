@@ -5,13 +5,13 @@ Prompts may be written by a model and get the narrow environment of `sandbox`; r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from promptprop.domain.errors import ConfigError, Problem
-from promptprop.domain.models import Json, Message, Prompt
+from promptprop.domain.models import Demo, Json, Message, Prompt, demo_block
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -117,11 +117,19 @@ def fill(text: str, values: Mapping[str, Json]) -> str:
         ) from error
 
 
-def fill_prompt(prompt: Prompt, values: Mapping[str, Json]) -> tuple[Message, ...]:
-    """The messages of a prompt with its values in. Raises ConfigError where one is missing or grows too large."""
+def fill_prompt(prompt: Prompt, values: Mapping[str, Json], demos: Sequence[Demo] = ()) -> tuple[Message, ...]:
+    """The messages of a prompt with its values in, the demos before the last one, which no template can touch.
+
+    Raises ConfigError where a value is missing or grows too large.
+    """
     if prompt.literal:
-        return prompt.messages
-    return tuple(Message(message.role, _filled(message.content, values)) for message in prompt.messages)
+        messages = prompt.messages
+    else:
+        messages = tuple(Message(message.role, _filled(message.content, values)) for message in prompt.messages)
+    if not demos:
+        return messages
+    *before, last = messages
+    return (*before, Message(last.role, demo_block(demos) + last.content))
 
 
 def _filled(text: str, values: Mapping[str, Json]) -> str:

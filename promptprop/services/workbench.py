@@ -311,9 +311,10 @@ class LiveWorkbench:
     def _task_request(self, draft: Draft, step: str, endpoint: str) -> ModelRequest | None:
         if draft.failure:
             return None
-        spec = self._kit.endpoints[endpoint]
+        spec, candidate = self._kit.endpoints[endpoint], draft.cell.candidate
+        demos = candidate.demos if step == self._kit.program.steps[-1].id else ()
         try:
-            messages = fill_prompt(draft.cell.candidate.prompts[step], draft.values)
+            messages = fill_prompt(candidate.prompts[step], draft.values, demos)
         except ConfigError as error:
             draft.failure = Failure("template", error.message)
             return None

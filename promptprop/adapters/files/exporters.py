@@ -9,11 +9,11 @@ import difflib
 import importlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Demo, Json, Message, Program, canonical
+from promptprop.domain.models import Candidate, Json, Program
 
 _HERE = "promptprop.adapters.files.exporters"
 EXPORTERS: dict[str, str] = {
@@ -55,12 +55,6 @@ def prompt_document(candidate: Candidate, program: Program) -> Json:
         {"example_id": demo.example_id, "inputs": dict(demo.inputs), "output": demo.output} for demo in candidate.demos
     ]
     return {"version": 1, "id": candidate.id, "steps": steps, "demos": demos}
-
-
-def demo_block(demos: Sequence[Demo]) -> str:
-    """The demos as a text that stands before the last message of the last step; empty where there are none."""
-    shown = [f"Input: {canonical(dict(demo.inputs))}\nOutput: {demo.output}\n\n" for demo in demos]
-    return "Examples:\n\n" + "".join(shown) if shown else ""
 
 
 def to_json(candidate: Candidate, program: Program) -> str:
@@ -132,13 +126,9 @@ def to_txt(candidate: Candidate, program: Program) -> str:
 
     A single message without demos is its text, to the last character.
     """
-    last = program.steps[-1].id
     parts = []
     for step in program.steps:
-        prompt = candidate.prompts[step.id]
-        messages = list(prompt.messages)
-        if step.id == last and candidate.demos:
-            messages[-1] = Message(messages[-1].role, demo_block(candidate.demos) + messages[-1].content)
+        messages = candidate.shown(step.id).messages
         one = len(messages) == 1
         text = messages[0].content if one else "\n\n".join(f"### {each.role}\n{each.content}" for each in messages)
         parts.append(text if len(program.steps) == 1 else f"## {step.id}\n{text}")

@@ -6,9 +6,9 @@ import keyword
 import re
 from pprint import pformat
 
-from promptprop.adapters.files.exporters import demo_block, prompt_document
+from promptprop.adapters.files.exporters import prompt_document
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Program
+from promptprop.domain.models import Candidate, Program, demo_block
 
 # A jinja variable, plain or dotted; \s holds the blanks that jinja allows around it.
 _VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*\}\}")

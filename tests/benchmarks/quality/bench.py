@@ -133,7 +133,7 @@ class FastBench:
         if place not in self._done:
             example = self.examples_by_id[cell.example_id]
             (prompt,) = cell.candidate.prompts.values()
-            output = self.answer(fill_prompt(prompt, example.inputs), cell.replicate)
+            output = self.answer(fill_prompt(prompt, example.inputs, cell.candidate.demos), cell.replicate)
             self._scorer = self._scorer or scorer_of(self.office)
             judgements, score = self._scorer.score(output, example)
             self._done[place] = Evaluation(*place, output=output, judgements=judgements, score=score)

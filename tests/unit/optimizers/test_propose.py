@@ -8,10 +8,21 @@ from collections import Counter
 import pytest
 from fake_bench import UNREADABLE, fake_brief, seed_candidate
 
+from promptprop.domain.events import Estimate
 from promptprop.domain.models import Answer, Candidate, Critique, Demo, Prompt
 from promptprop.domain.selection import FailedRow
 from promptprop.optimizers.fixes import Fix
-from promptprop.optimizers.propose import QUOTED, REMEMBERED, Draft, Plan, plan_children, read_children, rewriter_ask
+from promptprop.optimizers.propose import (
+    QUOTED,
+    REMEMBERED,
+    Child,
+    Draft,
+    Plan,
+    plan_children,
+    read_children,
+    rewriter_ask,
+    tried_lines,
+)
 from promptprop.roles.rewriter import INSTRUCTIONS, Rewrite
 
 PARENT = seed_candidate(0)
@@ -139,3 +150,17 @@ def test_a_child_knows_its_parent_and_the_hypothesis_that_made_it() -> None:
     assert {child.candidate.hypothesis.kind for child in children} == {"causes"}
     assert {child.candidate.parents for child in children} == {(parent.id,)}
     assert all(child.candidate.demos == parent.demos and child.tidied == 77 for child in children)
+
+
+def test_a_child_is_remembered_by_each_of_its_fixes_and_one_without_as_a_whole() -> None:
+    good, bad, unmet = fix(0), fix(1), fix(2)
+    good.judge({"train-0": 1.0, "train-1": 1.0})
+    bad.judge({"train-10": 0.0, "train-11": 0.0})
+    of_causes = Child(Plan("causes", (good, bad, unmet)), PARENT)
+    lines = tried_lines(of_causes, kept=False)
+    assert [(line["hypothesis"], line["delta"], line["kept"]) for line in lines] == [
+        ("fix 0", 1.0, True), ("fix 1", 0.0, False),
+    ]  # fmt: skip
+    whole = Child(Plan("format"), PARENT, delta=Estimate(0.25, 0.05, 0.45, 9))
+    (line,) = tried_lines(whole, kept=True)
+    assert (line["kind"], line["delta"], line["se"], line["kept"]) == ("format", 0.25, 0.1, True)

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptprop.adapters.files.exporters import EXPORTERS, demo_block, export_prompt
+from promptprop.adapters.files.exporters import EXPORTERS, export_prompt
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Demo, Message, Program, Prompt, Step, storable
+from promptprop.domain.models import Candidate, Demo, Message, Program, Prompt, Step, demo_block, storable
 from promptprop.roles.template import fill_prompt
 
 ONE = Program((Step("main", "answer"),))
