@@ -48,6 +48,19 @@ MaxTime = Annotated[
     typer.Option("--max-time", metavar="TIME", help="Cap on active time, such as 90s, 10m, 1h.", show_default=False),
 ]
 RetryErrors = Annotated[bool, typer.Option("--retry-errors", help="On resume, make failed calls again.")]
+Review = Annotated[
+    bool, typer.Option("--review", help="Ask before a rewrite is adopted: approve, edit, refuse, leave a note.")
+]
+Notes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--note", metavar="TEXT", help="A note that critic and rewriter read from here on.", show_default=False
+    ),
+]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--override", metavar="TEXT", help="Correct a score: CANDIDATE:ROW=SCORE REASON.", show_default=False),
+]
 Apply = Annotated[bool, typer.Option("--apply", help="Write a better prompt back into the prompt file.")]
 Require = Annotated[
     Optional[str],  # noqa: UP045

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.report_words import caps_text, counted
 from promptprop.bootstrap.configuration import database_url
+from promptprop.cli.review import override_of, require_reviewer
 from promptprop.cli.running import (
     Begin,
     Outcome,
@@ -28,6 +29,7 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.events import ScoreOverridden
     from promptprop.domain.history import History
     from promptprop.ports import RunRow
     from promptprop.services.engine import Interventions
@@ -46,6 +48,9 @@ class Wishes:
     retry_errors: bool = False
     apply: bool = False
     require: str | None = None
+    review: bool = False
+    notes: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
     def flags(self) -> dict[str, Json]:
         """The caps as settings of a configuration."""
@@ -109,11 +114,12 @@ def resume_stored(shell: Shell, reference: str, wishes: Wishes, env_file: Path |
         run = existing_run(store, reference)
         if wishes.apply:
             prompt_file(stored_config(run))
+        if wishes.review:
+            require_reviewer(shell, stored_config(run))
     finally:
         store.close()
-    return conclude(
-        shell, run_to_its_end(shell, url, environment, resuming(shell, run.id, wishes, environment)), wishes
-    )
+    begin = resuming(shell, run.id, wishes, environment)
+    return conclude(shell, run_to_its_end(shell, url, environment, begin, review=wishes.review), wishes)
 
 
 def resuming(
@@ -151,9 +157,25 @@ def resuming(
                     await store.update_run(run.id, snapshot=snapshot)
                     run = store.run(run.id)
             _tell(shell, run, history, store.paid(run.id).calls, caps)
-        return run, Interventions(caps, wishes.retry_errors)
+        overrides = tuple(_known(store, run, override_of(text)) for text in wishes.overrides)
+        return run, Interventions(caps, wishes.retry_errors, wishes.notes, overrides)
 
     return begin
+
+
+def _known(store: SqlStore, run: RunRow, override: ScoreOverridden) -> ScoreOverridden:
+    """The override with the candidate's whole id. Raises UsageError for an unknown or ambiguous one, or a row."""
+    kept = store.candidates(run.id)
+    named = [name for name in kept if name.startswith(override.candidate_id)]
+    if len(named) != 1:
+        said = "no" if not named else f"{len(named)}"
+        raise UsageError(
+            f"{said} candidates of run {run.id[:8]} begin with {override.candidate_id!r}",
+            remedy=f"promptprop runs show {run.id[:8]} lists them",
+        )
+    if not any(row.id == override.example_id for row in store.rows(run.dataset_id)):
+        raise UsageError(f"the run's dataset has no row {override.example_id!r}", remedy="name a row by its id")
+    return replace(override, candidate_id=named[0])
 
 
 def _require_priced(run: RunRow, environment: Mapping[str, str], caps: Mapping[str, Json]) -> None:

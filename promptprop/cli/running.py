@@ -17,11 +17,12 @@ from promptprop.bootstrap.configuration import database_url, open_database, proj
 from promptprop.cli.failures import show_error
 from promptprop.cli.interrupts import Interrupts
 from promptprop.cli.progress import Progress, progress_for
+from promptprop.cli.review import TerminalReviewer
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import Interrupted, ModelError, PromptPropError, RunLocked, RunNotFound, StorageError
 from promptprop.domain.models import Json
 from promptprop.domain.report import Report, report_json
-from promptprop.ports import EventSink, RunRow
+from promptprop.ports import EventSink, Reviewer, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -44,18 +45,19 @@ class Outcome:
 Begin = Callable[["SqlStore"], Awaitable["tuple[RunRow, Interventions | None]"]]
 
 
-def run_to_its_end(shell: Shell, url: str, env: Mapping[str, str], begin: Begin) -> Outcome:
+def run_to_its_end(shell: Shell, url: str, env: Mapping[str, str], begin: Begin, *, review: bool = False) -> Outcome:
     """Open the database, let `begin` store or find the run (with what a person decides), and bring it to an end.
 
     Raises what went wrong before there was a run; what goes wrong later is in the outcome.
     """
     progress = progress_for(shell)
+    reviewer = TerminalReviewer(shell, progress) if review else None
     interrupts = Interrupts(progress.say if not shell.quiet else lambda _text: None)
     with contextlib.closing(open_database(url)) as store:
         configure(project_folder() / "logs", shell.verbosity)  # after the database: its complaint is the clearer one
         try:
             with redirect_stdout(sys.stderr):  # metrics are people's own code, and stdout is for the answer
-                outcome = interrupts.run(_conduct(store, url, env, progress, begin, interrupts))
+                outcome = interrupts.run(_conduct(store, url, env, progress, begin, interrupts, reviewer))
         finally:
             progress.end()
     error = outcome.error
@@ -74,7 +76,13 @@ def _vanished(url: str) -> list[str]:
 
 
 async def _conduct(
-    store: SqlStore, url: str, env: Mapping[str, str], progress: Progress, begin: Begin, interrupts: Interrupts
+    store: SqlStore,
+    url: str,
+    env: Mapping[str, str],
+    progress: Progress,
+    begin: Begin,
+    interrupts: Interrupts,
+    reviewer: Reviewer | None,
 ) -> Outcome:
     from promptprop.cli.summary import database_option
 
@@ -85,7 +93,7 @@ async def _conduct(
         if store.run(run.id).status == "finished" and not (interventions and interventions.events()):
             report = engine.report(run.id)
             return _outcome(run, report, None, ["the run was finished already: this is what it found"])
-        return await _watch(store, engine, run, env, progress, interventions)
+        return await _watch(store, engine, run, env, progress, interventions, reviewer)
 
 
 async def _begun(store: SqlStore, begin: Begin) -> tuple[RunRow, Interventions | None]:
@@ -107,6 +115,7 @@ async def _watch(
     env: Mapping[str, str],
     progress: Progress,
     interventions: Interventions | None,
+    reviewer: Reviewer | None,
 ) -> Outcome:
     from promptprop.bootstrap.outputs import build_tracking
     from promptprop.domain.config import RunConfig
@@ -118,7 +127,7 @@ async def _watch(
     progress.begin()
     beat = asyncio.create_task(progress.beat())
     try:
-        await engine.run(run.id, interventions=interventions, sinks=sinks)
+        await engine.run(run.id, interventions=interventions, sinks=sinks, reviewer=reviewer)
     except RunLocked:
         raise  # the run is another process's: it neither stopped nor is its folder ours to write
     except PromptPropError as ended:

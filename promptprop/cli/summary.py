@@ -17,6 +17,7 @@ from promptprop.adapters.files.report_words import (
     gain,
     origin_sentence,
     p_value,
+    people_sentence,
     score,
     screening_sentence,
     shortened,
@@ -191,6 +192,8 @@ def _claim(
         stopped = f"{stopped} · {count}, {duration(history.active_seconds)}"
     if sentence := origin_sentence(report):
         facts.append(("seeds", sentence))
+    if sentence := people_sentence(history):
+        facts.append(("people", sentence.removeprefix("by people: ")))
     if not error_follows:
         facts.append(("stopped", stopped))
     if "prompt" in paths:

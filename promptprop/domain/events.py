@@ -104,6 +104,39 @@ class ErrorsRetried(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RewriteReviewed(Event):
+    """Intervention: a person approved, edited or refused a rewrite. `prompts` are the edited texts by step."""
+
+    kind: ClassVar[str] = "rewrite_reviewed"
+    lifecycle: ClassVar[bool] = True
+    candidate_id: str
+    action: Literal["approve", "edit", "refuse"]
+    prompts: Mapping[str, str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOverridden(Event):
+    """Intervention: a person put another score in the place of a measured one."""
+
+    kind: ClassVar[str] = "score_overridden"
+    lifecycle: ClassVar[bool] = True
+    candidate_id: str
+    example_id: str
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLeft(Event):
+    """Intervention: a person left a note that critic and rewriter read from here on."""
+
+    kind: ClassVar[str] = "note_left"
+    lifecycle: ClassVar[bool] = True
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointPaused(Event):
     """An endpoint fails every attempt: calls to it wait, and are probed one at a time until `seconds` from now.
 
@@ -284,7 +317,8 @@ class WinnerTested(Event):
 EVENTS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunResumed, RunStopped, RunFinished, CapRaised, ErrorsRetried, EndpointPaused, EndpointRecovered,
+        RunStarted, RunResumed, RunStopped, RunFinished, CapRaised, ErrorsRetried, RewriteReviewed,
+        ScoreOverridden, NoteLeft, EndpointPaused, EndpointRecovered,
         HeadroomMeasured, RoundStarted,
         CritiquesWritten, LabelsSuspected, CandidateProposed, ProposalDropped, CandidateScreened, CandidateRaced,
         CandidateScored, RoundEnded, SearchEnded, CandidateConfirmed, WinnerTested,

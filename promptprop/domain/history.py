@@ -72,6 +72,9 @@ class History:
     active_seconds: float = 0.0
     decisions: int = 0
     paused: tuple[str, ...] = ()
+    reviews: tuple[facts.RewriteReviewed, ...] = ()
+    overrides: tuple[facts.ScoreOverridden, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -166,6 +169,18 @@ def _cap_raised(history: History, event: facts.CapRaised) -> History:
     return replace(history, budget={**history.budget, **event.caps})
 
 
+def _reviewed(history: History, event: facts.RewriteReviewed) -> History:
+    return replace(history, reviews=(*history.reviews, event))
+
+
+def _overridden(history: History, event: facts.ScoreOverridden) -> History:
+    return replace(history, overrides=(*history.overrides, event))
+
+
+def _noted(history: History, event: facts.NoteLeft) -> History:
+    return replace(history, notes=(*history.notes, event.text))
+
+
 def _paused(history: History, event: facts.EndpointPaused) -> History:
     return replace(history, paused=tuple(dict.fromkeys((*history.paused, event.endpoint))))
 
@@ -256,6 +271,9 @@ _FOLDS: dict[type[Event], Callable[[History, Any], History]] = {
     facts.RunStopped: _stopped,
     facts.RunFinished: _finished,
     facts.CapRaised: _cap_raised,
+    facts.RewriteReviewed: _reviewed,
+    facts.ScoreOverridden: _overridden,
+    facts.NoteLeft: _noted,
     facts.EndpointPaused: _paused,
     facts.EndpointRecovered: _recovered,
     facts.HeadroomMeasured: _headroom,

@@ -178,6 +178,14 @@ def report_json(report: Report, paths: Mapping[str, str] | None = None) -> Json:
             "full_pass_rows": history.screening.full_pass,
         },
         "candidates": [_record_json(record) for record in history.candidates.values()],
+        "reviews": [
+            {"candidate": one.candidate_id, "action": one.action, "reason": one.reason} for one in history.reviews
+        ],
+        "overrides": [
+            {"candidate": one.candidate_id, "row": one.example_id, "score": one.score, "reason": one.reason}
+            for one in history.overrides
+        ],
+        "notes_left": list(history.notes),
         "suspect_labels": list(history.suspects),
         "refused": [
             {"round": drop.round, "hypothesis": drop.hypothesis, "reason": drop.reason} for drop in history.refused

@@ -51,6 +51,10 @@ class Archive:
                 break
         return self.best
 
+    def refuse(self, candidate_id: str) -> None:
+        """A person refused it: it is neither a parent nor in the shortlist."""
+        self.members.pop(candidate_id, None)
+
     def lineage(self, candidate: Candidate) -> list[Candidate]:
         """The candidate and its ancestors, nearest first."""
         line = [candidate]

@@ -104,6 +104,7 @@ def critic_asks(
     groups: Sequence[Sequence[FailedRow]],
     successes: Sequence[FailedRow],
     round_: int,
+    notes: Sequence[str] = (),
 ) -> list[Ask]:
     """One question a group of failures, with a few right answers that look alike for contrast."""
     prompts = {step: prompt.text for step, prompt in parent.prompts.items()}
@@ -113,6 +114,7 @@ def critic_asks(
             {
                 "task": brief.task,
                 "prompts": prompts,
+                "notes": list(notes),
                 "failures": [shown(row, number) for number, row in enumerate(group, start=1)],
                 "successes": [
                     shown(row, number, with_feedback=False)

@@ -71,6 +71,7 @@ class Child:
     screened_on: list[Row] = field(default_factory=list)
     gain: float = 0.0
     delta: Estimate = Estimate(0.0, -1.0, 1.0, 0)  # noqa: RUF009 - frozen
+    screened: Estimate | None = None
     outcome: RaceOutcome | None = None
 
 
@@ -126,6 +127,7 @@ def rewriter_ask(
     tried: Sequence[Mapping[str, Json]],
     longest: int,
     replicate: int,
+    notes: Sequence[str] = (),
 ) -> Ask:
     """The question to the rewriter; equal ones are told apart by their replicate, and so answered independently."""
     inputs = {
@@ -136,6 +138,7 @@ def rewriter_ask(
         "tried": list(tried[-REMEMBERED:]),
         "kind": plan.kind,
         "longest": longest,
+        "notes": list(notes),
     }
     return Ask("rewriter", inputs, replicate=replicate)
 
@@ -190,6 +193,19 @@ def tried_lines(child: Child, *, kept: bool) -> list[dict[str, Json]]:
         for kind, said, change, worked in fixes or whole
         if change.n
     ]
+
+
+def refused_line(child: Child, reason: str) -> dict[str, Json]:
+    """What the rewriter is told of a rewrite that a person refused."""
+    said = f"{child.candidate.hypothesis.text} Refused by a person{f': {reason}' if reason else '.'}"
+    change = child.delta
+    return {
+        "kind": child.plan.kind,
+        "hypothesis": said[:300],
+        "delta": round(change.mean, 3),
+        "se": round(change.half_width / 2, 3),
+        "kept": False,
+    }
 
 
 def _words(candidate: Candidate) -> str:

@@ -11,7 +11,7 @@ from promptprop.domain.selection import WORD
 from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.propose import Draft, Plan, rewriter_ask
 from promptprop.ports import Brief, Workbench
-from promptprop.roles.rewriter import Rewrite
+from promptprop.roles.rewriter import Rewrite, rewritten_prompts
 
 LEAST_WORDS = 3  # of a line that is worth putting back
 KEPT = 0.6  # of its words, from which on another line says the same
@@ -64,6 +64,7 @@ class Rewriting:
                 self.tried,
                 self.longest,
                 self.round * 100 + turn * 20 + numbers[id(draft)],
+                self.bench.notes,
             )
             for draft, part in zip(due, parts, strict=True)
         ]
@@ -91,8 +92,7 @@ class Rewriting:
         }
         if sum(len(text) for text in texts.values()) > self.longest:
             return answer
-        prompts = {step: Prompt.of(text) for step, text in texts.items()}
-        return replace(answer, value=replace(rewrite, prompts=prompts))
+        return replace(answer, value=replace(rewrite, prompts=rewritten_prompts(texts, rewrite.prompts)))
 
 
 def _draft(plan: Plan, parent: Candidate, tidied: int) -> Draft:

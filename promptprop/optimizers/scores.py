@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 
 from promptprop.domain.events import Estimate
 from promptprop.domain.models import Candidate, Cell, Evaluation, Row
+from promptprop.domain.people import Correction
 from promptprop.domain.selection import Standing, standing_of
 from promptprop.domain.statistics import mean_interval, paired_difference
 from promptprop.ports import Workbench
@@ -48,6 +49,13 @@ class Scores:
         """Remember evaluations that were asked for elsewhere (first replicates only)."""
         for evaluation in evaluations:
             self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
+
+    def correct(self, corrections: Iterable[Correction]) -> None:
+        """Put people's scores in the place of those that were measured."""
+        for one in corrections:
+            known = self._cells.get(one.candidate_id, {})
+            if one.example_id in known:
+                known[one.example_id] = one.applied(known[one.example_id])
 
     def of(self, candidate_id: str, rows: Iterable[Row]) -> dict[str, Evaluation]:
         """The evaluations of a candidate on those of the rows that it has met and that have a score."""

@@ -91,7 +91,7 @@ class Screen:
         evidence, before = self.evidence, self._before()
         after = self.scores.numbers(child.candidate.id, child.screened_on)
         met = [row for row in after if row in before]
-        child.delta = difference_of([before[row] for row in met], [after[row] for row in met])
+        child.delta = child.screened = difference_of([before[row] for row in met], [after[row] for row in met])
         for fix in child.plan.fixes:
             fix.judge(after)
         failed = {row.example_id for row in evidence.failures}

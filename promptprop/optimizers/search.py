@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from promptprop.domain import events as facts
 from promptprop.domain.errors import UnusableReplies
 from promptprop.domain.events import Event
-from promptprop.domain.models import Candidate, Json, Proposal, Row
+from promptprop.domain.models import Candidate, Hypothesis, Json, Proposal, Row
+from promptprop.domain.people import ReviewRequest, Ruling
 from promptprop.domain.sampling import blocks, stream
-from promptprop.domain.selection import choose_parent, cluster_failures
+from promptprop.domain.selection import Belief, choose_parent, cluster_failures
 from promptprop.optimizers.archive import Archive
 from promptprop.optimizers.demos import demo_plan
 from promptprop.optimizers.evidence import Evidence, critic_asks, evidence_wanted, failed_rows
@@ -18,12 +19,13 @@ from promptprop.optimizers.finish import hold_finish, longest_allowed, proposed
 from promptprop.optimizers.fixes import Cause, Fix, Pool, fixes_of
 from promptprop.optimizers.opening import draft_seeds, measure_headroom, race_seeds
 from promptprop.optimizers.options import BackpropOptions
-from promptprop.optimizers.propose import Child, plan_children, read_children, tried_lines
+from promptprop.optimizers.propose import Child, plan_children, read_children, refused_line, tried_lines
 from promptprop.optimizers.race import Runner, race
 from promptprop.optimizers.rewriting import Rewriting
 from promptprop.optimizers.scores import Scores, mean_of
 from promptprop.optimizers.screen import Screen
 from promptprop.ports import Brief, Workbench
+from promptprop.roles.rewriter import rewritten_prompts
 
 FRUITLESS = 3  # rounds in a row without one usable rewrite, after which the rewriter is called unusable
 SUSPECT_AFTER = 5  # times a row was quoted to the critic and still failed with every candidate
@@ -129,6 +131,7 @@ class Search:
     def begin_round(self) -> None:
         """1 parent: mostly the best so far, at times a Pareto winner on some rows."""
         self.round += 1
+        self.scores.correct(self.bench.corrections)
         numbers = {name: self.scores.numbers(name, self.brief.select) for name in self.archive.members}
         rng = stream(self.brief.seed, self.round, "parent")
         parent, reason = choose_parent(rng, self.archive.best.id, numbers, self.options.explore)
@@ -192,7 +195,9 @@ class Search:
         size = options.causes_a_critique
         groups = [causes[start : start + size] for start in range(0, len(causes), size)]
         quoted = [[row for cause in group for row in cause.shown] for group in groups]
-        asks = critic_asks(self.brief, self.now.parent, quoted, self.now.evidence.successes, self.round)
+        asks = critic_asks(
+            self.brief, self.now.parent, quoted, self.now.evidence.successes, self.round, self.bench.notes
+        )
         answers = await self.bench.ask(asks)
         share = len(self.brief.train) / max(1, self.now.evidence.met)
         critiques = [answer.value or () for answer in answers]
@@ -278,7 +283,7 @@ class Search:
     async def learn(self) -> None:
         """7 learn: memory of what was tried with its effect, odds of each kind, and whether the search still moves."""
         before = self.archive.best
-        best = self.archive.choose([child.candidate.id for child in self.now.promoted])
+        best = await self._adopted()
         for child in self.now.children:
             won = child in self.now.promoted
             self._count_kind(child.plan.kind, promoted=won)
@@ -288,6 +293,50 @@ class Search:
         self.idle = 0 if best is not before else self.idle + 1
         numbers = self.scores.numbers(best.id, self.brief.select)
         self.tell(facts.RoundEnded(self.round, best.id, mean_of(numbers.values()), len(self.now.promoted)))
+
+    async def _adopted(self) -> Candidate:
+        """The best after this round, once a person has approved it; one that is refused leaves room for the next."""
+        before = self.archive.best
+        while True:
+            best = self.archive.choose([child.candidate.id for child in self.now.promoted])
+            child = next((child for child in self.now.promoted if child.candidate is best), None)
+            if child is None or best is before:
+                return best
+            ruling = await self.bench.review(
+                ReviewRequest(
+                    self.round,
+                    best,
+                    self.now.parent,
+                    child.plan.critiques,
+                    child.screened or child.delta,
+                    child.delta,
+                    self.bench.spend,
+                    frozenset(row.id for row in (*self.brief.train, *self.brief.select)),
+                )
+            )
+            if ruling.action == "approve":
+                return best
+            self.archive.best = before
+            self.now.promoted.remove(child)
+            if ruling.action == "edit" and ruling.prompts:
+                return await self._edited(child, ruling)
+            self.archive.refuse(best.id)
+            self.tried.append(refused_line(child, ruling.reason))
+
+    async def _edited(self, child: Child, ruling: Ruling) -> Candidate:
+        """A person's version of a rewrite, which stands in its place and is taken to be worth as much.
+
+        Raises ValueError where it breaks what a rewrite must keep.
+        """
+        original = child.candidate
+        prompts = rewritten_prompts(ruling.prompts or {}, original.prompts)
+        hypothesis = Hypothesis("edit", (ruling.reason or "edited by a person")[:300])
+        edited = Candidate(prompts, original.demos, parents=(original.id,), hypothesis=hypothesis)
+        await self._keep(Proposal(edited, child.plan.critiques), self.round)
+        self._hold()
+        self.archive.add(edited, original, Belief(0.0, 0.1), child.tidied)
+        self.archive.best = edited
+        return edited
 
     def _settle_fixes(self, best: Candidate) -> None:
         """What works and is not in the best prompt yet waits in the pool; what is in it guards against regressions."""

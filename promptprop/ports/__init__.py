@@ -3,7 +3,7 @@
 One contract suite per port runs on every implementation (`tests/contracts/`).
 """
 
-from promptprop.ports.loop import Brief, Metric, Optimizer, Role, Scorer, Shape, Workbench
+from promptprop.ports.loop import Brief, Metric, Optimizer, Reviewer, Role, Scorer, Shape, Workbench
 from promptprop.ports.models import Ledger, ModelClient
 from promptprop.ports.sinks import Clock, EventSink, JobQueue, Tick
 from promptprop.ports.storage import (
@@ -34,6 +34,7 @@ __all__ = [
     "Optimizer",
     "PromptVersion",
     "RecordedCall",
+    "Reviewer",
     "Role",
     "RunRow",
     "Scorer",

@@ -22,6 +22,7 @@ from promptprop.domain.models import (
     Proposal,
     Row,
 )
+from promptprop.domain.people import Correction, ReviewRequest, Ruling
 
 
 class Metric(Protocol):
@@ -47,6 +48,14 @@ class Scorer(Protocol):
         ...
 
 
+class Reviewer(Protocol):
+    """A person at the desk. Asked once for each rewrite that is about to be adopted."""
+
+    async def decide(self, request: ReviewRequest) -> Ruling:
+        """Approve, edit or refuse. May be cancelled: then nothing was decided."""
+        ...
+
+
 class Workbench(Protocol):
     """What an optimizer works with. It awaits one thing at a time and hands over all work at once."""
 
@@ -68,6 +77,20 @@ class Workbench(Protocol):
 
     def hold(self, evaluations: int, longest: int) -> None:
         """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
+        ...
+
+    async def review(self, request: ReviewRequest) -> Ruling:
+        """What a person says to a rewrite before it is adopted; approval at once where nobody reviews."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes of people, in force now, for critic and rewriter."""
+        ...
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """Scores that people have changed, in force now; what is evaluated carries them already."""
         ...
 
     @property

@@ -27,6 +27,7 @@ class Critic:
         """One user message."""
         values = {
             "task": inputs["task"],
+            "notes": data_lines([{"note": text} for text in inputs.get("notes", ())]),
             "prompts": inputs["prompts"],
             "failures": data_lines([_shown(item) for item in inputs["failures"]]),
             "successes": data_lines([_shown(item) for item in inputs["successes"]]),

@@ -55,6 +55,7 @@ class Rewriter:
         ]
         values = {
             "task": inputs["task"],
+            "notes": data_lines([{"note": text} for text in inputs.get("notes", ())]),
             "prompts": {step: prompt.text for step, prompt in prompts.items()},
             "several_messages": any(len(prompt.messages) > 1 for prompt in prompts.values()),
             "variables": sorted(set().union(*(prompt_variables(prompt) for prompt in prompts.values()))),
@@ -72,13 +73,11 @@ class Rewriter:
         """The rewrite. Raises ValueError: unreadable, a step missing, a placeholder broken, or too long."""
         parents: Mapping[str, Prompt] = inputs["prompts"]
         hypothesis, texts = _envelope(text, list(parents))
-        prompts = {step: _rewritten(step, texts.get(step), parent) for step, parent in parents.items()}
+        prompts = rewritten_prompts(texts, parents)
         length, longest = sum(prompt.length for prompt in prompts.values()), inputs["longest"]
         if length > longest:
             what = "prompts have" if len(prompts) > 1 else "prompt has"
             raise ValueError(f"the {what} {length} characters; shorten to at most {longest}")
-        for step, prompt in prompts.items():
-            _check_placeholders(step, prompt, parents[step])
         return Rewrite(storable(" ".join(hypothesis.split())[:300]), prompts)
 
 
@@ -100,6 +99,17 @@ def _envelope(text: str, steps: list[str]) -> tuple[str, Mapping[str, str]]:
         raise ValueError(f"unknown step {unknown[0]!r}; the steps are: {', '.join(steps)}")
     hypothesis = value.get("hypothesis")
     return hypothesis if isinstance(hypothesis, str) else "", prompts
+
+
+def rewritten_prompts(texts: Mapping[str, Json], parents: Mapping[str, Prompt]) -> dict[str, Prompt]:
+    """Each step's prompt with its new text, or as it is where there is none, in the form of its parent.
+
+    Raises ValueError: a text is empty, a message is lost, or a placeholder.
+    """
+    prompts = {step: _rewritten(step, texts.get(step), parent) for step, parent in parents.items()}
+    for step, prompt in prompts.items():
+        _check_placeholders(step, prompt, parents[step])
+    return prompts
 
 
 def _rewritten(step: str, text: Json, parent: Prompt) -> Prompt:

@@ -28,8 +28,10 @@ from promptprop.domain.events import Event, StoredEvent, body_of
 from promptprop.domain.history import History, advance, fold
 from promptprop.domain.models import PICO, Candidate, Json
 from promptprop.domain.report import Report, report_of
-from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, RunRow, Store, Tick
+from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Store, Tick
+from promptprop.services.desk import Desk
 from promptprop.services.replay import Replay
+from promptprop.services.summary import summary_of
 from promptprop.services.workbench import Equipment, LiveWorkbench
 
 log = logging.getLogger("promptprop.engine")
@@ -56,15 +58,18 @@ class Assembly:
 
 @dataclass(frozen=True, slots=True)
 class Interventions:
-    """What a person decides on resume: larger caps, and whether failed calls are made again."""
+    """What a person decides on resume: larger caps, whether failed calls are made again, notes and corrected scores."""
 
     caps: Mapping[str, Json] = field(default_factory=dict)
     retry_errors: bool = False
+    notes: tuple[str, ...] = ()
+    overrides: tuple[facts.ScoreOverridden, ...] = ()
 
     def events(self) -> list[Event]:
         """The events that store them."""
         raised: list[Event] = [facts.CapRaised(dict(self.caps))] if self.caps else []
-        return [*raised, *([facts.ErrorsRetried()] if self.retry_errors else [])]
+        retried: list[Event] = [facts.ErrorsRetried()] if self.retry_errors else []
+        return [*raised, *retried, *self.overrides, *(facts.NoteLeft(text) for text in self.notes)]
 
 
 class Engine:
@@ -84,10 +89,16 @@ class Engine:
         self._lock = lock
 
     async def run(
-        self, run_id: str, *, interventions: Interventions | None = None, sinks: Sequence[EventSink] = ()
+        self,
+        run_id: str,
+        *,
+        interventions: Interventions | None = None,
+        sinks: Sequence[EventSink] = (),
+        reviewer: Reviewer | None = None,
     ) -> Report:
         """Begin or take up a run, and bring it to its end. A finished run only shows its report.
 
+        A `reviewer` is asked before a rewrite is adopted.
         Raises Interrupted, TooManyErrors, BudgetExhausted, ModelError, StorageError: all leave the run resumable.
         """
         run_id = self.store.run(run_id).id
@@ -97,7 +108,7 @@ class Engine:
         with self._lock(run_id):
             # read again: another process may have worked on the run until a moment ago
             if self._may_go_on(run_id, wanted):
-                course = _Course(self, self.store.run(run_id), self.store.events(run_id), sinks)
+                course = _Course(self, self.store.run(run_id), self.store.events(run_id), sinks, reviewer)
                 try:
                     await course.follow(wanted)
                 finally:
@@ -143,7 +154,14 @@ class Engine:
 class _Course:
     """One pass of a run: replay, then live, to an end of some kind."""
 
-    def __init__(self, engine: Engine, row: RunRow, stored: Sequence[StoredEvent], sinks: Sequence[EventSink]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        row: RunRow,
+        stored: Sequence[StoredEvent],
+        sinks: Sequence[EventSink],
+        reviewer: Reviewer | None = None,
+    ) -> None:
         self.engine = engine
         self.row = row
         self.sinks = list(sinks)
@@ -152,6 +170,7 @@ class _Course:
         self.history = History(run_id=row.id)
         self.before = fold(stored)
         self.replay = Replay(stored)
+        self.desk = Desk(self.replay, self._intervene, engine.clock, reviewer)
         self.stored = list(stored)
         self.began = engine.clock.monotonic()
         self.assembly: Assembly | None = None
@@ -162,7 +181,7 @@ class _Course:
     def active_seconds(self) -> float:
         """Seconds of work on this run, all passes together; of a pass that was killed, those up to its last event."""
         earlier = max(self.row.active_seconds, self.before.active_seconds)
-        return earlier + self.engine.clock.monotonic() - self.began
+        return earlier + self.engine.clock.monotonic() - self.began - self.desk.waited
 
     def spend(self) -> Spend:
         """What the run has spent; while the record is replayed, no less than it says.
@@ -178,13 +197,13 @@ class _Course:
     async def follow(self, wanted: Sequence[Event]) -> None:
         """Replay the record, go on live, and store how it ended."""
         self.assembly = assembly = await self.engine._assemble(self.row)
+        self.desk.seal(row.id for row in (*assembly.brief.confirm, *assembly.brief.test))
         for event in wanted:
-            if isinstance(event, facts.CapRaised):
-                assembly.admit(event.caps)
+            self._admit(event)
         await self.engine.store.update_run(self.row.id, status="running")
         await self._open(assembly.started, wanted)
         self.relay = asyncio.create_task(self._relay(assembly.ledger))
-        bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick)
+        bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick, self.desk)
         retried = self.replay.generation
         for _ in range(retried):
             assembly.ledger.retry_failures()
@@ -216,6 +235,18 @@ class _Course:
             except PromptPropError:
                 log.exception("how the run stopped could not be stored", extra={"run_id": self.row.id})
             raise
+
+    def _admit(self, event: Event) -> None:
+        """Refuse an intervention that cannot be. Raises ConfigError, UsageError."""
+        if isinstance(event, facts.CapRaised) and self.assembly is not None:
+            self.assembly.admit(event.caps)
+        self.desk.check(event)
+
+    async def _intervene(self, event: Event) -> None:
+        """Store what a person decides while the run goes on, and put it in force."""
+        self._admit(event)
+        await self._append(event)
+        self.replay.add_intervention(event)
 
     async def _open(self, started: facts.RunStarted, wanted: Sequence[Event]) -> None:
         for stored in self.stored:
@@ -314,7 +345,7 @@ class _Course:
             status="finished",
             stop_reason=self.history.stop_reason,
             active_seconds=self.active_seconds(),
-            summary=self._summary(),
+            summary=summary_of(self.history),
         )
 
     async def _stop(self, reason: str, detail: str) -> None:
@@ -331,30 +362,8 @@ class _Course:
             status="stopped",
             stop_reason=reason,
             active_seconds=self.active_seconds(),
-            summary=self._summary(),
+            summary=summary_of(self.history),
         )
-
-    def _summary(self) -> dict[str, Json]:
-        history = self.history
-        total = history.spend.total
-        scores: dict[str, facts.Estimate] = dict(history.record(history.best_id).scores)
-        if history.test:
-            scores = {"test": history.test.winner}
-        elif history.trajectory:
-            scores = {"select": history.trajectory[-1].score}
-        split = next(iter(scores), "select")
-        return {
-            "verdict": history.test.verdict if history.test else None,
-            "score": scores[split].mean if split in scores and scores[split].n else None,
-            "on": split,
-            "delta": history.test.delta.mean if history.test and history.test.delta.n else None,
-            "rounds": len(history.trajectory),
-            "calls": total.calls,
-            "tokens": total.tokens,
-            "picousd": total.picousd,
-            "unpriced": sum(spend.unpriced for spend in history.spend.roles.values()),
-            "simulated": history.simulated,
-        }
 
     async def _save_prompts(self) -> None:
         test = self.history.test

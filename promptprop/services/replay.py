@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from promptprop.domain.errors import ReplayDiverged
-from promptprop.domain.events import CapRaised, ErrorsRetried, Event, SearchEnded, StoredEvent, body_of
+from promptprop.domain.events import (
+    CapRaised,
+    ErrorsRetried,
+    Event,
+    NoteLeft,
+    RewriteReviewed,
+    ScoreOverridden,
+    SearchEnded,
+    StoredEvent,
+    body_of,
+)
 from promptprop.domain.models import Json, canonical
+from promptprop.domain.people import Correction
 
 
 class Replay:
@@ -24,6 +35,9 @@ class Replay:
         self._decisions: list[StoredEvent] = []
         self._caps: dict[int, dict[str, Json]] = {}
         self._retries: list[int] = []
+        self._rulings: dict[tuple[int, str], RewriteReviewed] = {}
+        self._notes: list[tuple[int, str]] = []
+        self._corrections: list[tuple[int, Correction]] = []
         self.position = 0
         for event in stored:
             self.add_intervention(event.event)
@@ -37,6 +51,28 @@ class Replay:
             self._caps[position] = {**self._caps.get(position, {}), **event.caps}
         elif isinstance(event, ErrorsRetried):
             self._retries.append(position)
+        elif isinstance(event, RewriteReviewed):
+            self._rulings[position, event.candidate_id] = event
+        elif isinstance(event, NoteLeft):
+            self._notes.append((position, event.text))
+        elif isinstance(event, ScoreOverridden):
+            correction = Correction(event.candidate_id, event.example_id, event.score, event.reason)
+            self._corrections.append((position, correction))
+
+    def ruling(self, candidate_id: str) -> RewriteReviewed | None:
+        """The ruling on a candidate that is on record for this place."""
+        return self._rulings.get((self.position, candidate_id))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes that are in force here."""
+        return tuple(text for position, text in self._notes if position <= self.position)
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """Corrected scores that are in force here; of two for one cell the later one."""
+        due = [one for position, one in self._corrections if position <= self.position]
+        return tuple({(one.candidate_id, one.example_id): one for one in due}.values())
 
     @property
     def live(self) -> bool:

@@ -27,10 +27,12 @@ from promptprop.domain.models import (
     RoleName,
     Step,
 )
+from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.ports import Clock, Ledger, Role, Scorer, Store
 from promptprop.roles.registry import ANSWERED_BY, REPAIR
 from promptprop.roles.template import fill_prompt
 from promptprop.services.commits import Commits
+from promptprop.services.desk import Desk
 from promptprop.services.draft import Draft
 from promptprop.services.replay import Replay
 
@@ -96,9 +98,15 @@ class LiveWorkbench:
     """Implements ports.Workbench over a ledger, a scorer and a store."""
 
     def __init__(
-        self, equipment: Equipment, replay: Replay, active_seconds: Callable[[], float], on_tick: Callable[..., None]
+        self,
+        equipment: Equipment,
+        replay: Replay,
+        active_seconds: Callable[[], float],
+        on_tick: Callable[..., None],
+        desk: Desk | None = None,
     ) -> None:
-        """`on_tick(phase, done, total)` is told of progress inside a block."""
+        """`on_tick(phase, done, total)` is told of progress inside a block; without a desk nobody decides anything."""
+        self._desk = desk
         self._kit = equipment
         self._replay = replay
         self._active_seconds = active_seconds
@@ -124,6 +132,20 @@ class LiveWorkbench:
     def barrier(self) -> int:
         """How many times evaluate or ask were called."""
         return self._barrier
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes of people, in force now."""
+        return self._desk.notes if self._desk else ()
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """Scores that people have changed, in force now."""
+        return self._desk.corrections if self._desk else ()
+
+    async def review(self, request: ReviewRequest) -> Ruling:
+        """What a person says to a rewrite; approval where nobody reviews."""
+        return await self._desk.rule(request) if self._desk else Ruling("approve")
 
     def examples(self, ids: Sequence[str]) -> list[Example]:
         """The contents of rows, in the order asked."""
@@ -152,7 +174,13 @@ class LiveWorkbench:
         # a decision that stands on record rests on what was known then, also where that was nothing
         if self._missing and not self._scored and self._replay.live:
             raise self._too_many(results, "which leaves nothing to go by")
-        return results
+        corrected = {(one.candidate_id, one.example_id): one for one in self.corrections}
+        return [
+            correction.applied(result)
+            if (correction := corrected.get((result.candidate_id, result.example_id))) is not None
+            else result
+            for result in results
+        ]
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
         """Ask roles; answers in the order asked. Raises BudgetSpent."""

@@ -14,6 +14,7 @@ from promptprop.adapters.files.report_words import (
     hypothesis_text,
     origin_sentence,
     p_value,
+    people_sentence,
     score,
     screening_sentence,
     spent,
@@ -57,8 +58,17 @@ def _claim(report: Report) -> list[str]:
         lines += ["", f"Δ on the sealed test: {gain(report.delta)} points."]
     if sentence := origin_sentence(report):
         lines += ["", f"{len(history.seeds)} seeds were raced; {sentence}."]
+    if sentence := people_sentence(history):
+        lines += ["", f"Decided {sentence}.", *_overrides(history)]
     lines += ["", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
     return lines
+
+
+def _overrides(history: History) -> list[str]:
+    return [
+        f"- `{one.candidate_id}` on row `{_plain(one.example_id)}`: {one.score:g}, since {_plain(one.reason)}"
+        for one in history.overrides
+    ]
 
 
 def _standing(standing: Standing) -> list[str]:

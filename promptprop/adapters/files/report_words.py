@@ -213,3 +213,13 @@ def origin_sentence(report: Report) -> str:
     place = next((number for number, seed in enumerate(seeds, start=1) if seed.id == origin.id), 0)
     drafted = " (drafted)" if origin.hypothesis == "draft" else ""
     return f"the winner grew from seed {place} of {len(seeds)}{drafted}" if place else ""
+
+
+def people_sentence(history: History) -> str:
+    """What people decided during the run; nothing where they let it go on."""
+    actions = [review.action for review in history.reviews]
+    words = {"approve": "approved", "edit": "edited", "refuse": "refused"}
+    said = [f"{counted(actions.count(name), 'rewrite')} {word}" for name, word in words.items() if name in actions]
+    said += [f"{counted(len(history.overrides), 'score')} corrected"] if history.overrides else []
+    said += [f"{counted(len(history.notes), 'note')} left"] if history.notes else []
+    return f"by people: {', '.join(said)}" if said else ""

@@ -18,6 +18,7 @@ from promptprop.cli.options import (
     MaxUsd,
     Require,
     RetryErrors,
+    Review,
     Sets,
     cache_mode,
 )
@@ -59,6 +60,7 @@ def optimize(
         typer.Option("--resume", metavar="RUN", help="Take up this run: an id, a name, `latest`.", show_default=False),
     ] = None,
     retry_errors: RetryErrors = False,
+    review: Review = False,
     apply: Apply = False,
     require: Require = None,
     cache: Cache = None,
@@ -78,7 +80,7 @@ def optimize(
     from promptprop.cli.resuming import Wishes, require_known, resume_stored
 
     mode = cache_mode(cache)
-    wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, require_known(require))
+    wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, require_known(require), review)
     if config is None:
         if resume is None:
             raise UsageError("a CONFIG is missing", remedy="name a configuration, or a run with --resume")
@@ -109,10 +111,13 @@ def _with_config(
     from promptprop.bootstrap.outputs import prompt_file
     from promptprop.bootstrap.preparation import require_rewriter
     from promptprop.cli.resuming import conclude, resuming
+    from promptprop.cli.review import require_reviewer
     from promptprop.cli.running import run_to_its_end
 
     loaded = load(path, sets, flags, env_file)
     require_rewriter(loaded.config)
+    if wishes.review:
+        require_reviewer(shell, loaded.config)
     if wishes.apply:
         prompt_file(loaded.config)
     if resume is not None:
@@ -124,7 +129,7 @@ def _with_config(
             raise UsageError(NO_CAP, remedy="set budget.calls or budget.usd, pass --max-usd 5, or say --unlimited")
         begin = _starting(shell, loaded, cache, unlimited=unlimited)
     url = database_url(None, loaded.config, loaded.environment)
-    return conclude(shell, run_to_its_end(shell, url, loaded.environment, begin), wishes)
+    return conclude(shell, run_to_its_end(shell, url, loaded.environment, begin, review=wishes.review), wishes)
 
 
 def _starting(shell: Shell, loaded: LoadedConfig, cache: CacheMode, *, unlimited: bool) -> Begin:

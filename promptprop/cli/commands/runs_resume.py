@@ -10,8 +10,11 @@ from promptprop.cli.options import (
     MaxTime,
     MaxTokens,
     MaxUsd,
+    Notes,
+    Overrides,
     Require,
     RetryErrors,
+    Review,
     RunReference,
 )
 from promptprop.cli.shell import Shell
@@ -25,6 +28,9 @@ def resume_run(
     max_tokens: MaxTokens = None,
     max_time: MaxTime = None,
     retry_errors: RetryErrors = False,
+    review: Review = False,
+    notes: Notes = None,
+    overrides: Overrides = None,
     apply: Apply = False,
     require: Require = None,
     env_file: EnvFile = None,
@@ -37,5 +43,7 @@ def resume_run(
     """
     from promptprop.cli.resuming import Wishes, require_known, resume_stored
 
-    wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, require_known(require))
+    required = require_known(require)
+    said, corrected = tuple(notes or ()), tuple(overrides or ())
+    wishes = Wishes(max_calls, max_tokens, max_usd, max_time, retry_errors, apply, required, review, said, corrected)
     return resume_stored(shell, run, wishes, env_file, db)

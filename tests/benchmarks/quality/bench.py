@@ -32,6 +32,7 @@ from promptprop.domain.models import (
     Proposal,
     text_of,
 )
+from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.metrics.scoring import MetricSpec, build_scorer
 from promptprop.ports import Scorer
 from promptprop.roles.registry import REPAIR, load_roles
@@ -91,6 +92,7 @@ class FastBench:
     kept: dict[str, Candidate] = field(default_factory=dict)
     barrier: int = 0
     notes: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
     held: int = 0
     _scorer: Scorer | None = None
     _answered: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -122,6 +124,10 @@ class FastBench:
     def hold(self, evaluations: int, longest: int) -> None:
         """Keep calls out of the search's reach, as the live bench does for FINISH."""
         self.held = evaluations
+
+    async def review(self, _request: ReviewRequest) -> Ruling:
+        """Nobody reviews."""
+        return Ruling("approve")
 
     async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
         """Evaluate cells in order. Raises BudgetSpent at the first call that the cap has no room for."""

@@ -15,7 +15,7 @@ from promptprop.domain.events import EVENTS, CandidateScored, Estimate, Event, b
 
 LIFECYCLE = {
     "run_started", "run_resumed", "run_stopped", "run_finished", "cap_raised", "errors_retried", "endpoint_paused",
-    "endpoint_recovered",
+    "endpoint_recovered", "rewrite_reviewed", "score_overridden", "note_left",
 }  # fmt: skip
 
 

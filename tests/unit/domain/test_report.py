@@ -27,7 +27,8 @@ CHILD_PROPOSED = facts.CandidateProposed(1, CHILD.id, (SEED.id,), "cause", "name
 KEYS = {
     "run_id", "name", "activity", "status", "stop_reason", "search_ended", "detail", "verdict", "simulated",
     "random_seed", "optimizer", "rows", "models", "seed", "winner", "changed", "delta", "p_value", "rounds",
-    "candidates", "origin", "screening", "suspect_labels", "refused", "spend", "active_seconds", "paths",
+    "candidates", "origin", "screening", "reviews", "overrides",
+    "notes_left", "suspect_labels", "refused", "spend", "active_seconds", "paths",
 }  # fmt: skip
 STANDING = {"id", "prompt", "length", "select", "test", "usd_per_1000_rows"}
 SPEND = {

@@ -1,0 +1,81 @@
+"""The desk: where people decide. What they say is recorded first, and then in force; a replay finds it on record."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from promptprop.domain.errors import UsageError
+from promptprop.domain.events import Event, RewriteReviewed, ScoreOverridden
+from promptprop.domain.people import Correction, ReviewRequest, Ruling
+from promptprop.ports import Clock, Reviewer
+from promptprop.services.replay import Replay
+
+
+class Desk:
+    """Rulings, notes and corrections of one run."""
+
+    def __init__(
+        self,
+        replay: Replay,
+        record: Callable[[Event], Awaitable[None]],
+        clock: Clock,
+        reviewer: Reviewer | None = None,
+    ) -> None:
+        """`record` checks and stores an intervention, and puts it in force."""
+        self._replay = replay
+        self._record = record
+        self._clock = clock
+        self._reviewer = reviewer
+        self._sealed: frozenset[str] = frozenset()
+        self.waited = 0.0
+
+    def seal(self, rows: Iterable[str]) -> None:
+        """The scores of these rows are no one's to change."""
+        self._sealed = frozenset(rows)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people want critic and rewriter to know, in force here."""
+        return self._replay.notes
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """Scores that people have changed, in force here; of two for one cell the later one."""
+        return self._replay.corrections
+
+    async def rule(self, request: ReviewRequest) -> Ruling:
+        """The recorded ruling on a rewrite, else the reviewer's, else approval: nobody is asked twice.
+
+        Raises UsageError where the reviewer changes a sealed score. While a person thinks, no call is under way, and
+        no active second passes.
+        """
+        known = self._replay.ruling(request.candidate.id)
+        if known is not None:
+            return Ruling(known.action, dict(known.prompts) or None, known.reason)
+        if self._reviewer is None or not self._replay.live:
+            return Ruling("approve")
+        while (ruling := await self._decided(request)).action == "again":
+            continue
+        await self._record(
+            RewriteReviewed(request.candidate.id, ruling.action, dict(ruling.prompts or {}), ruling.reason)
+        )
+        return ruling
+
+    async def _decided(self, request: ReviewRequest) -> Ruling:
+        """One answer of the reviewer, with what they did besides on record."""
+        began = self._clock.monotonic()
+        try:
+            ruling = await self._reviewer.decide(request) if self._reviewer else Ruling("approve")
+        finally:
+            self.waited += self._clock.monotonic() - began
+        for event in ruling.besides:
+            await self._record(event)
+        return ruling
+
+    def check(self, event: Event) -> None:
+        """Raise UsageError for an intervention that may not be."""
+        if isinstance(event, ScoreOverridden) and event.example_id in self._sealed:
+            raise UsageError(
+                f"row {event.example_id} is sealed for the proof: its scores are not to be changed",
+                remedy="correct the label in the dataset, and start a new run",
+            )

@@ -1,0 +1,30 @@
+"""The summary of a run that its row keeps, so that lists need not fold its events."""
+
+from __future__ import annotations
+
+from promptprop.domain import events as facts
+from promptprop.domain.history import History
+from promptprop.domain.models import Json
+
+
+def summary_of(history: History) -> dict[str, Json]:
+    """Verdict, score and the split that it is on, gain, rounds and spend."""
+    total = history.spend.total
+    scores: dict[str, facts.Estimate] = dict(history.record(history.best_id).scores)
+    if history.test:
+        scores = {"test": history.test.winner}
+    elif history.trajectory:
+        scores = {"select": history.trajectory[-1].score}
+    split = next(iter(scores), "select")
+    return {
+        "verdict": history.test.verdict if history.test else None,
+        "score": scores[split].mean if split in scores and scores[split].n else None,
+        "on": split,
+        "delta": history.test.delta.mean if history.test and history.test.delta.n else None,
+        "rounds": len(history.trajectory),
+        "calls": total.calls,
+        "tokens": total.tokens,
+        "picousd": total.picousd,
+        "unpriced": sum(spend.unpriced for spend in history.spend.roles.values()),
+        "simulated": history.simulated,
+    }
