@@ -90,6 +90,12 @@ def bench_quality(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_real(session: nox.Session) -> None:
+    """Optimizers on a real task with your key: `-- CONFIG --max-usd 2` plans it, `--go` spends it. Never in CI."""
+    session.run(PYTHON, "tests/benchmarks/real/run.py", *map(str, session.posargs or ["--help"]))
+
+
+@nox.session
 def campaigns(session: nox.Session) -> None:
     """Claims in simulated worlds and kills at random points (`PROMPTPROP_KILLS=20` for few), printed; takes long."""
     _run_marked(session, "campaign", Path("tests/campaigns"))

@@ -34,7 +34,8 @@ from promptprop.domain.models import ModelRequest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "quickstart.yaml"
-SECONDS = 420.0  # no run of a series begins later than this after its start
+SECONDS = float(os.environ.get("PROMPTPROP_SECONDS", "900"))  # no run of a series begins later after its start
+NULL_RUNS = int(os.environ.get("PROMPTPROP_CLAIMS", "1000"))
 SMALL = ("rounds=3", "children=3", "headroom_rows=10", "evidence_rows=12", "race_block=10", "patience=2")
 
 
@@ -112,7 +113,7 @@ class Series:
     options: tuple[str, ...] = ()
 
 
-NOTHING_TO_GAIN = Series("null", null_world, RestlessClient, null_score, 300, SMALL)
+NOTHING_TO_GAIN = Series("null", null_world, RestlessClient, null_score, NULL_RUNS, SMALL)
 MUCH_TO_GAIN = Series("support", support_world, OfflineClient, true_score, 40)
 
 
