@@ -181,10 +181,10 @@ def choose_client(model: ModelConfig, environment: Mapping[str, str], key: str) 
 
 
 def _simulated(config: RunConfig, model: ModelConfig) -> OfflineClient:
+    from promptprop.adapters.models.offline.chain import load_any
     from promptprop.adapters.models.offline.client import OfflineClient
-    from promptprop.adapters.models.offline.worldfile import load_world
 
-    return OfflineClient(load_world(world_file(config, model)), model.model.partition("/")[2])
+    return OfflineClient(load_any(world_file(config, model)), model.model.partition("/")[2])
 
 
 def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str) -> None:
@@ -278,9 +278,12 @@ def world_file(config: RunConfig, model: ModelConfig) -> Path:
 
 def world_digest(config: RunConfig, model: ModelConfig) -> str:
     """Names a world's contents: another world gives other answers. Raises ConfigError where it cannot be read."""
+    from promptprop.adapters.models.offline.chain import chain_files
+
     path = world_file(config, model)
     try:
-        return digest(path.read_text("utf-8"), 16)
+        texts = [path.read_text("utf-8"), *(file.read_text("utf-8") for file in chain_files(path).values())]
+        return digest(texts[0] if len(texts) == 1 else texts, 16)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"the world file of {model.model} cannot be read: {path.name}",

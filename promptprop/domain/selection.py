@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from promptprop.domain.models import Json, text_of
 
@@ -21,7 +21,10 @@ SHORT = 60  # characters up to which an answer is a label rather than a text
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A failure to learn from: what went in, what was expected, what came out, and what the metrics said."""
+    """A failure to learn from: what went in, what was expected, what came out, and what the metrics said.
+
+    In a chain `trace` holds what each step but the last wrote, and `blamed` the step that checks found at fault.
+    """
 
     example_id: str
     inputs: Mapping[str, Json]
@@ -29,6 +32,8 @@ class FailedRow:
     answer: str
     feedback: str
     shortfall: float = 1.0
+    trace: Mapping[str, str] = field(default_factory=dict)
+    blamed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def cluster_failures(failures: Sequence[FailedRow], largest: int) -> list[list[F
     """
     groups: dict[str, list[FailedRow]] = {}
     for failure in failures:
-        groups.setdefault(_confusion(failure), []).append(failure)
+        groups.setdefault(f"{failure.blamed} {_confusion(failure)}", []).append(failure)
     rarity = _rarity(failures)
     parted = [part for group in groups.values() for part in _part(group, largest, rarity)]
     return sorted(parted, key=lambda group: (-sum(row.shortfall for row in group), group[0].example_id))

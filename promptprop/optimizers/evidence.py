@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from promptprop.domain.budget import Budget
 from promptprop.domain.models import Ask, Candidate, Evaluation, Example, Json, Row
 from promptprop.domain.selection import FailedRow
+from promptprop.optimizers.blame import blame
 from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.scores import Scores
 from promptprop.ports import Brief, Workbench
@@ -66,6 +67,7 @@ def failed_rows(
         seen = _seen(example, known[example.id])
         failed = (known[example.id].score or 0.0) < passing
         (evidence.failures if failed else evidence.successes).append(seen)
+    evidence.failures[:] = blame(evidence.failures, evidence.successes, scores, passing)
     return evidence
 
 
@@ -76,7 +78,13 @@ def _seen(example: Example, evaluation: Evaluation) -> FailedRow:
         if judgement.feedback and (judgement.score is None or judgement.score < 1.0)
     )
     return FailedRow(
-        example.id, example.inputs, example.expected, evaluation.output, feedback, 1.0 - (evaluation.score or 0.0)
+        example.id,
+        example.inputs,
+        example.expected,
+        evaluation.output,
+        feedback,
+        1.0 - (evaluation.score or 0.0),
+        {step.step: step.output for step in evaluation.trace[:-1]},
     )
 
 
@@ -89,6 +97,10 @@ def shown(row: FailedRow, number: int, *, with_feedback: bool = True) -> dict[st
         "expected": row.expected,
         "answer": _short(row.answer),
     }
+    if row.trace:
+        line["trace"] = {step: _short(output) for step, output in row.trace.items()}
+    if row.blamed:
+        line["blamed"] = row.blamed
     return {**line, "feedback": row.feedback} if with_feedback else line
 
 

@@ -30,6 +30,7 @@ class BackpropOptions(BaseModel):
         1.5, ge=1, description="Times the last consolidated length, from which on a rewrite is consolidated."
     )
     screen_rows: int = Field(3, ge=1, le=50, description="Rows that a screen takes for each fix that a child carries.")
+    screen_most: int = Field(24, ge=1, le=500, description="Rows of causes that a screen takes in all, about.")
     passed_rows: int = Field(8, ge=0, le=100, description="Rows that its parent passed, per screen.")
     survivors: int = Field(2, ge=1, le=16, description="Children that go from the screen into the race at most.")
     race_block: int = Field(10, ge=2, le=500, description="Fresh select rows a block of the race.")

@@ -57,12 +57,13 @@ class Screen:
 
     def _own_rows(self, child: Child) -> list[str]:
         """Rows of the child's own causes, those that the critic was not shown first; else failures of any cause."""
-        count = self.options.screen_rows
+        most = self.options.screen_most // max(1, len(child.plan.fixes))
+        count = max(1, min(self.options.screen_rows, most))
         own = [row.example_id for fix in child.plan.fixes for row in (*fix.rows[-1:], *fix.rows)[:count]]
         if own or child.plan.kind == "consolidate":
             return list(dict.fromkeys(own))
         strata = {name: row.stratum for name, row in self.train.items()}
-        return [row.example_id for row in spread_evenly(self.evidence.failures, 2 * count, strata)]
+        return [row.example_id for row in spread_evenly(self.evidence.failures, 2 * self.options.screen_rows, strata)]
 
     def _common_rows(self) -> list[str]:
         """Rows that all children meet: some of each cause that an ancestor's fix has mended, and some that pass."""

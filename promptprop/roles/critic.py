@@ -29,6 +29,7 @@ class Critic:
             "task": inputs["task"],
             "notes": data_lines([{"note": text} for text in inputs.get("notes", ())]),
             "prompts": inputs["prompts"],
+            "chain": len(inputs["prompts"]) > 1,
             "failures": data_lines([_shown(item) for item in inputs["failures"]]),
             "successes": data_lines([_shown(item) for item in inputs["successes"]]),
         }

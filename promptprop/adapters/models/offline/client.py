@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from promptprop.adapters.models.offline.chain import ChainWorld, answer_chain_role, answer_chain_task
 from promptprop.adapters.models.offline.roles import answer_role
 from promptprop.adapters.models.offline.task import answer_task
 from promptprop.adapters.models.offline.world import World
@@ -33,7 +34,7 @@ class OfflineClient:
     (truncates) and `latency` (seconds to wait, default 0). Prices are made up, so that money budgets mean something.
     """
 
-    def __init__(self, world: World, part: str) -> None:
+    def __init__(self, world: World | ChainWorld, part: str) -> None:
         """Play one part of a world; `part` with or without `offline/`. Raises UnknownModel."""
         name = part.removeprefix(PREFIX)
         if name not in PARTS + VARIANTS + SILENT:
@@ -65,6 +66,10 @@ class OfflineClient:
         return Reply(text, usage, picousd, finish, self.name, simulated=True)
 
     def _answer(self, request: ModelRequest) -> str:
+        if isinstance(self.world, ChainWorld):
+            if self.part == "task":
+                return answer_chain_task(self.world, request.messages, request.replicate)
+            return answer_chain_role(self.world, self.part, self.variant, request.messages, request.replicate)
         if self.part == "task":
             return answer_task(self.world, request.messages, request.replicate)
         return answer_role(self.world, self.part, self.variant, request.messages, request.replicate)

@@ -73,7 +73,7 @@ def _critic_reply(mind: Mind, evidence: Evidence) -> str:
     critiques = criticise(mind, evidence)
     if not critiques:
         return "I would gladly help, but I see no failed answer to explain: please show me some."
-    return _written(mind, {"critiques": critiques}, "critiques")
+    return written(mind, {"critiques": critiques}, "critiques")
 
 
 def criticise(mind: Mind, evidence: Evidence) -> list[dict[str, Json]]:
@@ -171,7 +171,7 @@ def _rewriter_reply(mind: Mind, evidence: Evidence, variant: str) -> str:
         prompts = {step: draft.broken(text) for step, text in prompts.items()}
     cannot = variant == "weak" and len(prompts) == 1 and mind.form_draw("fence") < 0.3
     if evidence.wants_object and not cannot:
-        return _written(mind, {"hypothesis": hypothesis, "prompts": prompts}, "prompts")
+        return written(mind, {"hypothesis": hypothesis, "prompts": prompts}, "prompts")
     text = next(iter(prompts.values()))
     if mind.form_draw("malformed") < mind.powers.malformed:
         return "I have thought about it and would make the rules more explicit and the wording more precise."
@@ -328,7 +328,7 @@ def _restarted(mind: Mind, evidence: Evidence, text: str, sentences: Sequence[st
 # --- the form of replies
 
 
-def _written(mind: Mind, value: Mapping[str, Json], key: str) -> str:
+def written(mind: Mind, value: Mapping[str, Json], key: str) -> str:
     """A JSON object: bare, fenced or in prose; at times in a form that does not parse."""
     text = json.dumps(value, ensure_ascii=False, indent=1 if mind.form_draw("indent") < 0.3 else None)
     if mind.form_draw("malformed") < mind.powers.malformed:
