@@ -51,9 +51,7 @@ class PromptConfig(ConfigModel):
     """A prompt, from exactly one of a file, a text or messages; a bare string is a text."""
 
     shorthand = "text"
-    file: Name | None = Field(
-        None, description="A .md or .txt file (one user message, or ### role headings), or .yaml/.json."
-    )
+    file: Name | None = Field(None, description="A .md or .txt file (one message, or ### headings), or .yaml/.json.")
     text: str | None = Field(None, description="The prompt as one user message.")
     messages: tuple[MessageConfig, ...] | None = Field(None, min_length=1, description="The prompt as messages.")
     literal: Flag = Field(False, description="Send the text as it is, braces and all: no {{ variables }}.")
@@ -78,8 +76,7 @@ class ModelPrice(ConfigModel):
     prompt_usd_per_million: Money = Field(description="USD per million prompt tokens.")
     completion_usd_per_million: Money = Field(description="USD per million completion tokens.")
     cached_usd_per_million: Money | None = Field(
-        None,
-        description="USD per million prompt tokens found in the provider's cache; as the others unless given.",
+        None, description="USD per million prompt tokens found in the provider's cache; as the others unless given."
     )
 
 
@@ -348,9 +345,7 @@ class RunConfig(ConfigModel):
     prompt: Annotated[tuple[PromptConfig, ...], BeforeValidator(_seeds)] | None = Field(
         None, min_length=1, description="The prompt to improve, or a list of seeds."
     )
-    from_scratch: Flag = Field(
-        False, description="Draft seeds from the task and train rows; the prompt, if any, competes with them."
-    )
+    from_scratch: Flag = Field(False, description="Draft seeds from task and train rows; the prompt, if any, competes.")
     steps: tuple[StepConfig, ...] | None = Field(None, min_length=1, description="A chain, instead of prompt.")
     data: DataConfig = Field(description="The dataset.")
     models: ModelsConfig = Field(description="The models.")
@@ -369,10 +364,8 @@ class RunConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _one_program(self) -> RunConfig:
-        if self.from_scratch and self.steps is not None:
-            raise refused("from_scratch drafts one prompt, and not a chain", "from_scratch")
-        if self.from_scratch and self.optimizer.name != "backprop":
-            raise refused(f"{self.optimizer.name} drafts no seeds", "from_scratch", remedy="set optimizer: backprop")
+        if self.from_scratch and (self.steps is not None or self.optimizer.name != "backprop"):
+            raise refused("from_scratch drafts one prompt for backprop: no chain, no other optimizer", "from_scratch")
         if not self.from_scratch and (self.prompt is None) == (self.steps is None):
             said = "got both" if self.steps else "got none"
             raise refused(f"a run takes exactly one of prompt and steps, {said}", *(["steps"] if self.steps else []))

@@ -44,13 +44,7 @@ def storable(text: str) -> str:
     >>> storable("a" + chr(0) + "b") == "a\ufffdb"
     True
     """
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-    return text
+    return re.sub("[\x00\ud800-\udfff]", "\ufffd", text)
 
 
 def text_of(value: Json) -> str:
@@ -184,9 +178,8 @@ class Candidate:
     @property
     def text(self) -> str:
         """All prompts as one text, demos where they are shown: one step as it is, several under `## step` headings."""
-        if len(self.prompts) == 1:
-            return self.shown(next(iter(self.prompts))).text
-        return "\n\n".join(f"## {step}\n{self.shown(step).text}" for step in self.prompts)
+        texts = {step: self.shown(step).text for step in self.prompts}
+        return "\n\n".join(texts.values() if len(texts) == 1 else (f"## {one}\n{text}" for one, text in texts.items()))
 
     def shown(self, step: str) -> Prompt:
         """A step's prompt as the model sees it: the last step's last message begins with the demos."""

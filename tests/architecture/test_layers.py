@@ -21,7 +21,8 @@ from promptprop.adapters.storage.store import open_store
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
-    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "events", "history",
+    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "events",
+    "history", "people",
     "report", "settings",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
