@@ -214,8 +214,12 @@ def gepa_variants() -> dict[str, dict[str, Any]]:
 def ablations() -> dict[str, dict[str, Json]]:
     """What backprop loses without its parts, by options; those that this version does not have are left out."""
     wanted: dict[str, dict[str, Json]] = {
-        "one child": {"children": 1},
+        "three children": {"children": 3},
         "six children": {"children": 6},
+        "nothing put back": {"restore": False},
+        "no consolidation": {"grown": 100.0},
+        "no other kinds": {"widen": 0},
+        "no demos": {"demos": False},
         "no Pareto parents": {"explore": 0.0},
         "small evidence": {"evidence_rows": 6},
         "short screen": {"screen_rows": 1, "passed_rows": 2},
