@@ -68,9 +68,10 @@ class Line:
                     answer.set_result(result)
         finally:
             self._gone.set()
-            self._release(answer)
-            # whatever it is at now is short: each call of a model goes through this line
-            await asyncio.to_thread(thread.join)
+            # what it is at is short, since each call of a model goes through this line; a wish may still come in late
+            while thread.is_alive():
+                self._release(answer)
+                await asyncio.sleep(0.002)
         if self._error is not None:
             raise self._error
 
