@@ -28,8 +28,7 @@ class LoadedPrompt:
         from promptprop.roles.template import fill_prompt
 
         chosen = step or next(iter(self.candidate.prompts))
-        demos = self.candidate.demos if chosen == list(self.candidate.prompts)[-1] else ()
-        messages = fill_prompt(self.candidate.prompts[chosen], values, demos)
+        messages = fill_prompt(self.candidate.prompts[chosen], values, self.candidate.demos_at(chosen))
         return [{"role": message.role, "content": message.content} for message in messages]
 
 

@@ -183,11 +183,13 @@ class Candidate:
 
     def shown(self, step: str) -> Prompt:
         """A step's prompt as the model sees it: the last step's last message begins with the demos."""
-        prompt = self.prompts[step]
-        if not self.demos or step != list(self.prompts)[-1]:
-            return prompt
+        prompt, demos = self.prompts[step], self.demos_at(step)
         *before, last = prompt.messages
-        return replace(prompt, messages=(*before, Message(last.role, demo_block(self.demos) + last.content)))
+        return replace(prompt, messages=(*before, Message(last.role, demo_block(demos) + last.content)))
+
+    def demos_at(self, step: str) -> tuple[Demo, ...]:
+        """The demos that a step shows: those of the last step, none elsewhere."""
+        return self.demos if step == list(self.prompts)[-1] else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +346,9 @@ class StepTrace:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One metric's word on one answer: score in [0, 1], and feedback that a critic can use.
+    """One metric's word on one answer: score in [0, 1], and feedback that a critic can use."""
 
-    `score` None means *unscored*: the metric could not judge (a juror failed); it is missing, not 0.
-    """
-
-    score: float | None
+    score: float | None  # None where the metric could not judge (a juror failed): missing, not 0
     feedback: str = ""
 
 

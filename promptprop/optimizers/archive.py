@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from promptprop.domain.models import Candidate
 from promptprop.domain.selection import Belief
+from promptprop.optimizers.race import SHORTER, WORTH_SHORTER
 
 MOST_ANCESTORS = 50
 
@@ -45,8 +46,8 @@ class Archive:
         A shorter one of about equal worth is preferred; a candidate that was not promoted never leads.
         """
         for name in sorted(promoted, key=lambda name: (-self.value[name], self.members[name].length, name)):
-            shorter = self.members[name].length < 0.9 * self.best.length
-            if self.value[name] > self.value[self.best.id] - (0.02 if shorter else 0.0):
+            shorter = self.members[name].length < SHORTER * self.best.length
+            if self.value[name] > self.value[self.best.id] - (WORTH_SHORTER if shorter else 0.0):
                 self.best = self.members[name]
                 break
         return self.best

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from promptprop.domain.errors import BudgetSpent
-from promptprop.domain.events import Event, SearchEnded
-from promptprop.optimizers.finish import finish, finish_size
+from promptprop.domain.events import Event
+from promptprop.optimizers.finish import end_search, finish_size
 from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.search import Search
 from promptprop.ports import Brief, Shape, Workbench
@@ -46,9 +46,8 @@ class Backprop:
             reason = spent.cap
         for event in search.told():
             yield event
-        yield SearchEnded(reason, search.round, workbench.barrier)
-        workbench.hold(0, 0)
-        async with aclosing(finish(brief, workbench, search.scores, search.shortlist())) as claims:
+        ending = end_search(brief, workbench, search.scores, search.shortlist(), reason, search.round)
+        async with aclosing(ending) as claims:
             async for event in claims:
                 yield event
 
@@ -56,15 +55,21 @@ class Backprop:
         """How it will spend: half of the race is usually saved by early drops and cached cells."""
         options = self.options
         critiques = -(-options.causes // options.causes_a_critique)
-        screened = options.bundle * options.screen_rows + options.passed_rows
+        screened = min(options.bundle * options.screen_rows, options.screen_most) + options.passed_rows
         track = min(options.race_blocks * options.race_block, len(brief.select))
         survivors = min(options.survivors, options.children)
+        seeds = len(brief.unique_seeds) + brief.drafts
+        most_children = options.children + options.widen
         return Shape(
-            set_up=min(options.headroom_rows, len(brief.select)) + min(options.headroom_again, len(brief.select)),
+            set_up=(seeds if seeds > 1 else 0) * track
+            + min(options.headroom_rows, len(brief.select))
+            + min(options.headroom_again, len(brief.select)),
             each_round=options.children * screened + survivors * track // 2,
-            role_calls=critiques + options.children,
+            role_calls=critiques + options.children * options.passes,
             finish=finish_size(brief, options.shortlist),
             rounds=options.rounds,
-            most_each_round=len(brief.train) * (1 + options.children) + (1 + survivors) * track,
-            most_role_calls=2 * (critiques + options.children),
+            most_each_round=len(brief.train) * (1 + most_children)
+            + (1 + min(options.survivors, most_children)) * track,
+            # a rewrite may be followed by one that consolidates, and every reply by a repair
+            most_role_calls=2 * (critiques + most_children * (options.passes + 1)),
         )

@@ -17,13 +17,12 @@ from promptprop.domain.events import (
     ProposalDropped,
     RoundEnded,
     RoundStarted,
-    SearchEnded,
 )
-from promptprop.domain.models import Ask, Candidate, Critique, Hypothesis, Proposal
+from promptprop.domain.models import Candidate, Critique, Hypothesis, Proposal
 from promptprop.domain.sampling import stream
-from promptprop.domain.selection import FailedRow
-from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows, shown
-from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, proposed, scored
+from promptprop.optimizers.evidence import Evidence, critic_asks, failed_rows
+from promptprop.optimizers.finish import end_search, finish_size, hold_finish, longest_allowed, proposed, scored
+from promptprop.optimizers.propose import Request, rewriter_ask
 from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Shape, Workbench
 from promptprop.roles.rewriter import Rewrite
@@ -76,10 +75,10 @@ class Classic:
                 reason = chain.reason_to_stop()
         except BudgetSpent as spent:
             reason = spent.cap
-        yield SearchEnded(reason or "rounds", iteration, workbench.barrier)
-        workbench.hold(0, 0)
         rivals = [] if chain.best.id == brief.seeds[0].id else [chain.best]
-        async with aclosing(finish(brief, workbench, chain.scores, rivals)) as claims:
+        async with aclosing(
+            end_search(brief, workbench, chain.scores, rivals, reason or "rounds", iteration)
+        ) as claims:
             async for event in claims:
                 yield event
 
@@ -97,7 +96,7 @@ class _Chain:
         self.bench = bench
         self.options = options
         self.scores = Scores()
-        self.tried = list({seed.id: seed for seed in brief.seeds}.values())
+        self.tried = brief.unique_seeds
         self.parent = self.tried[0]
         self.longest = longest_allowed(options.longest, brief)
 
@@ -129,12 +128,16 @@ class _Chain:
         brief, evidence = self.brief, self._evidence()
         count = min(self.options.failures, len(evidence.failures))
         chosen = stream(brief.seed, iteration, "failures").sample(evidence.failures, count)
-        (answer,) = await self.bench.ask(critic_asks(brief, self.parent, [chosen], evidence.successes, iteration))
+        (answer,) = await self.bench.ask(
+            critic_asks(brief, self.parent, [chosen], evidence.successes, iteration, self.bench.notes)
+        )
         critiques = cast("tuple[Critique, ...]", answer.value or ())
         told: list[Event] = [
             CritiquesWritten(iteration, len(evidence.failures), 1, len(critiques), int(answer.value is None))
         ]
-        (reply,) = await self.bench.ask([_ask(brief, self.parent, critiques, chosen, iteration, self.longest)])
+        request = Request("causes", critiques, tuple(chosen))
+        ask = rewriter_ask(brief, self.parent.prompts, request, [], self.longest, self.bench.notes, iteration)
+        (reply,) = await self.bench.ask([ask])
         if reply.value is None:
             why = reply.failure.message if reply.failure else "the reply could not be read"
             if iteration == 1:
@@ -162,23 +165,3 @@ class _Chain:
         before, after, _ = self.scores.pairs(best.id, child.id, self.brief.select)
         delta = difference_of(before, after)
         return CandidateRaced(iteration, child.id, best.id, delta, "promoted" if delta.mean > 0 else "undecided")
-
-
-def _ask(
-    brief: Brief,
-    parent: Candidate,
-    critiques: tuple[Critique, ...],
-    failures: list[FailedRow],
-    iteration: int,
-    longest: int,
-) -> Ask:
-    inputs = {
-        "task": brief.task,
-        "prompts": parent.prompts,
-        "critiques": [{"step": one.step, "cause": one.cause, "fix": one.fix} for one in critiques],
-        "failures": [shown(row, number) for number, row in enumerate(failures, start=1)],
-        "tried": [],
-        "kind": "causes",
-        "longest": longest,
-    }
-    return Ask("rewriter", inputs, replicate=iteration)

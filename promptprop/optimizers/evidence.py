@@ -95,8 +95,9 @@ def shown(row: FailedRow, number: int, *, with_feedback: bool = True) -> dict[st
         "id": row.example_id,
         "inputs": {name: _short(value) for name, value in row.inputs.items()},
         "expected": row.expected,
-        "answer": _short(row.answer),
     }
+    if row.answer:
+        line["answer"] = _short(row.answer)
     if row.trace:
         line["trace"] = {step: _short(output) for step, output in row.trace.items()}
     if row.blamed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 
 from promptprop.domain.events import (
     CandidateConfirmed,
@@ -10,6 +11,7 @@ from promptprop.domain.events import (
     CandidateScored,
     Estimate,
     Event,
+    SearchEnded,
     Verdict,
     WinnerTested,
 )
@@ -59,6 +61,17 @@ async def finish(
         yield scored(scores, finalist, brief.select, "select", 0)
     await scores.fill(bench, finalists, brief.test)
     yield _tested(brief, scores, seed, winner)
+
+
+async def end_search(
+    brief: Brief, bench: Workbench, scores: Scores, shortlist: Sequence[Candidate], reason: str, round_: int
+) -> AsyncGenerator[Event, None]:
+    """Tell that and why the search has ended, release what FINISH was held back for, and do it. Raises BudgetSpent."""
+    yield SearchEnded(reason, round_, bench.barrier)
+    bench.hold(0, 0)
+    async with aclosing(finish(brief, bench, scores, shortlist)) as claims:
+        async for event in claims:
+            yield event
 
 
 def proposed(round_: int, candidate: Candidate) -> CandidateProposed:

@@ -51,6 +51,11 @@ class Pool:
     fixes: list[Fix] = field(default_factory=list)
 
     @property
+    def digestible(self) -> int:
+        """How many fixes one rewrite carries now."""
+        return max(1, round(self.size))
+
+    @property
     def proven(self) -> list[Fix]:
         """Fixes that worked in a child which is not the parent now, the heaviest first."""
         return [fix for fix in self.fixes if fix.state == "works" and fix.tries < MOST_TRIES]
@@ -74,7 +79,7 @@ class Pool:
 
     def bundles(self, fresh: Sequence[Fix], count: int, passes: int) -> list[list[Fix]]:
         """Up to `count` bundles of `passes` × `size` fixes: all that is proven, and a share of the new ones."""
-        proven, size = self.proven, passes * max(1, round(self.size))
+        proven, size = self.proven, passes * self.digestible
         ordered = sorted(fresh, key=lambda fix: (-fix.weight, fix.rows[0].example_id if fix.rows else ""))
         parts = [ordered[start : start + size] for start in range(0, len(ordered), size)][:count]
         return [[*proven, *part] for part in parts] if parts else ([proven] if proven else [])

@@ -23,12 +23,11 @@ from promptprop.domain.events import (
     RaceOutcome,
     RoundEnded,
     RoundStarted,
-    SearchEnded,
 )
 from promptprop.domain.models import Ask, Candidate, Evaluation, Hypothesis, Prompt, Proposal, Row, text_of
 from promptprop.domain.sampling import stream
-from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, proposed, scored
-from promptprop.optimizers.scores import Scores, difference_of, mean_of
+from promptprop.optimizers.finish import end_search, finish_size, hold_finish, longest_allowed, proposed, scored
+from promptprop.optimizers.scores import Scores, difference_of, mean_of, nothing_to_gain
 from promptprop.optimizers.thread import Line
 from promptprop.ports import Brief, Shape, Workbench
 from promptprop.roles.template import prompt_variables
@@ -88,9 +87,8 @@ class Gepa:
                 f"{UNUSABLE} rewrites in a row could not be used; the last one: {search.problem}",
                 remedy="give models.rewriter a model that can follow the reply format, or raise its max_tokens",
             )
-        yield SearchEnded(reason, search.iteration, workbench.barrier)
-        workbench.hold(0, 0)
-        async with aclosing(finish(brief, workbench, search.scores, search.shortlist())) as claims:
+        ending = end_search(brief, workbench, search.scores, search.shortlist(), reason, search.iteration)
+        async with aclosing(ending) as claims:
             async for event in claims:
                 yield event
 
@@ -101,9 +99,8 @@ class Gepa:
         tries = options.parents * options.children
         each = options.minibatch * (options.parents + tries) + valset * tries // 3
         most = options.minibatch * (options.parents + tries) + valset * tries
-        seeds = len({seed.id for seed in brief.seeds})
         return Shape(
-            set_up=seeds * valset,
+            set_up=len(brief.unique_seeds) * valset,
             each_round=each,
             role_calls=tries,
             finish=finish_size(brief, options.shortlist),
@@ -131,7 +128,7 @@ class _Search:
     best: Candidate = field(init=False)
 
     def __post_init__(self) -> None:
-        self.seeds = list({seed.id: seed for seed in self.brief.seeds}.values())
+        self.seeds = self.brief.unique_seeds
         self.known = {seed.id: seed for seed in self.seeds}
         self.longest = longest_allowed(self.options.longest, self.brief)
         rows = list(self.brief.select)
@@ -149,11 +146,8 @@ class _Search:
         """Why the search ends here, or nothing to go on."""
         if not self.accepted:
             self.best = max(self.seeds, key=self._mean)
-        known = self.scores.numbers(self.best.id, self.valset)
-        if not known:
-            return "hopeless"
-        if min(known.values()) >= 1.0:
-            return "perfect"
+        if plain := nothing_to_gain(self.scores.numbers(self.best.id, self.valset).values()):
+            return plain
         if self.unusable >= UNUSABLE:
             return "unusable replies"
         return "no failures left" if self._nothing_to_learn() else ""

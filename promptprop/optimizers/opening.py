@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 from promptprop.domain.events import CandidateRaced, HeadroomMeasured, RaceOutcome
-from promptprop.domain.models import Ask, Candidate, Cell, Evaluation, Hypothesis, Proposal, Row
-from promptprop.domain.sampling import blocks, stream
-from promptprop.domain.selection import Belief, update
+from promptprop.domain.models import Candidate, Cell, Evaluation, Hypothesis, Proposal, Row
+from promptprop.domain.sampling import spread, stream
+from promptprop.domain.selection import Belief, FailedRow, update
 from promptprop.domain.statistics import noise
 from promptprop.optimizers.options import BackpropOptions
+from promptprop.optimizers.propose import Request, rewriter_ask
 from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Workbench
 from promptprop.roles.rewriter import Rewrite
@@ -23,15 +24,14 @@ SAME = 1e-9  # scores that differ by less are equal
 
 
 async def measure_headroom(
-    bench: Workbench, scores: Scores, brief: Brief, options: BackpropOptions, seed: Candidate
+    bench: Workbench, scores: Scores, track: Sequence[Sequence[Row]], options: BackpropOptions, seed: Candidate
 ) -> HeadroomMeasured:
     """Score a seed on the rows that races begin with, some of them twice; rows without a score are left out."""
-    track = [row for block in blocks(brief.select, options.race_block, brief.seed, "race") for row in block]
     once, twice = options.headroom_rows, options.headroom_again
     if bench.budget.calls is not None:
         share = max(1.0, once / max(LEAST, bench.budget.calls * CAP_SHARE))
         once, twice = round(once / share), round(twice / share)
-    sample = track[:once]
+    sample = [row for block in track for row in block][:once]
     cells = [Cell(seed, row.id) for row in sample]
     repeated = cells[:twice]
     await scores.fill_cells(bench, cells)
@@ -114,23 +114,11 @@ async def draft_seeds(bench: Workbench, brief: Brief, longest: int) -> list[Prop
     base = brief.seeds[0]
     asks = []
     for number in range(brief.drafts):
-        rows = list(brief.train)
-        stream(brief.seed, number, "draft").shuffle(rows)
-        examples = bench.examples([row.id for row in _one_of_each(rows)[:DRAFT_ROWS]])
-        labelled = [
-            {"n": place, "id": one.id, "inputs": dict(one.inputs), "expected": one.expected}
-            for place, one in enumerate(examples, start=1)
-        ]
-        inputs = {
-            "task": brief.task,
-            "prompts": base.prompts,
-            "critiques": [],
-            "failures": labelled,
-            "tried": [],
-            "kind": "draft",
-            "longest": longest,
-        }
-        asks.append(Ask("rewriter", inputs, replicate=number))
+        rows = spread(brief.train, DRAFT_ROWS, stream(brief.seed, number, "draft"))
+        examples = bench.examples([row.id for row in rows])
+        labelled = tuple(FailedRow(one.id, one.inputs, one.expected, "", "") for one in examples)
+        request = Request("draft", quoted=labelled)
+        asks.append(rewriter_ask(brief, base.prompts, request, [], longest, bench.notes, number))
     proposals: dict[str, Proposal] = {}
     for answer in await bench.ask(asks):
         if answer.value is not None:
@@ -139,12 +127,3 @@ async def draft_seeds(bench: Workbench, brief: Brief, longest: int) -> list[Prop
             draft = Candidate(rewrite.prompts, parents=(base.id,), hypothesis=Hypothesis("draft", text[:300]))
             proposals.setdefault(draft.id, Proposal(draft))
     return [one for name, one in proposals.items() if name != base.id]
-
-
-def _one_of_each(rows: Sequence[Row]) -> list[Row]:
-    """The rows, so ordered that the strata take turns."""
-    strata: dict[str, list[Row]] = {}
-    for row in rows:
-        strata.setdefault(row.stratum, []).append(row)
-    deepest = max((len(group) for group in strata.values()), default=0)
-    return [group[depth] for depth in range(deepest) for group in strata.values() if depth < len(group)]

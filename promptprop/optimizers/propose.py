@@ -120,23 +120,32 @@ def quoted_of(fixes: Sequence[Fix]) -> tuple[FailedRow, ...]:
     return tuple(mixed[: QUOTED["causes"]])
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one rewrite is for: its kind, the critiques to answer, and the rows that are quoted with them."""
+
+    kind: str
+    critiques: tuple[Critique, ...] = ()
+    quoted: tuple[FailedRow, ...] = ()
+
+
 def rewriter_ask(
     brief: Brief,
     prompts: Mapping[str, Prompt],
-    plan: Plan,
+    request: Request,
     tried: Sequence[Mapping[str, Json]],
     longest: int,
+    notes: Sequence[str],
     replicate: int,
-    notes: Sequence[str] = (),
 ) -> Ask:
     """The question to the rewriter; equal ones are told apart by their replicate, and so answered independently."""
     inputs = {
         "task": brief.task,
         "prompts": prompts,
-        "critiques": [{"step": one.step, "cause": one.cause, "fix": one.fix} for one in plan.critiques],
-        "failures": [shown(row, number) for number, row in enumerate(plan.quoted, start=1)],
+        "critiques": [{"step": one.step, "cause": one.cause, "fix": one.fix} for one in request.critiques],
+        "failures": [shown(row, number) for number, row in enumerate(request.quoted, start=1)],
         "tried": list(tried[-REMEMBERED:]),
-        "kind": plan.kind,
+        "kind": request.kind,
         "longest": longest,
         "notes": list(notes),
     }

@@ -18,12 +18,11 @@ from promptprop.domain.events import (
     Event,
     RoundEnded,
     RoundStarted,
-    SearchEnded,
 )
 from promptprop.domain.models import Candidate, Example, Hypothesis, Prompt, Proposal, text_of
 from promptprop.domain.sampling import stream
-from promptprop.optimizers.finish import finish, finish_size, hold_finish, longest_allowed, proposed, scored
-from promptprop.optimizers.scores import Scores, difference_of, mean_of
+from promptprop.optimizers.finish import end_search, finish_size, hold_finish, longest_allowed, proposed, scored
+from promptprop.optimizers.scores import Scores, difference_of, mean_of, nothing_to_gain
 from promptprop.ports import Brief, Shape, Workbench
 
 ADVICE = (
@@ -59,7 +58,7 @@ class RandomEdits:
 
     async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """Edit until the edits or the budget end; then FINISH with the best. Raises BudgetSpent, TooManyErrors."""
-        scores, seeds = Scores(), list({seed.id: seed for seed in brief.seeds}.values())
+        scores, seeds = Scores(), brief.unique_seeds
         known = {seed.id: seed for seed in seeds}
         for seed in seeds:
             await workbench.keep(Proposal(seed))
@@ -74,7 +73,7 @@ class RandomEdits:
             for seed in seeds:
                 yield scored(scores, seed, brief.select, "select", 0)
             best = max(seeds, key=lambda one: scores.standing(one, rows).mean)
-            reason = _reason_to_stop(scores, best, brief)
+            reason = nothing_to_gain(scores.numbers(best.id, brief.select).values())
             while not reason and round_ < self.options.edits:
                 round_ += 1
                 yield RoundStarted(round_, best.id, "the best so far")
@@ -93,21 +92,18 @@ class RandomEdits:
                 yield CandidateRaced(round_, child.id, best.id, delta, "promoted" if won else "dropped")
                 best = child if won else best
                 yield RoundEnded(round_, best.id, mean_of(scores.numbers(best.id, rows).values()), int(won))
-                reason = _reason_to_stop(scores, best, brief)
+                reason = nothing_to_gain(scores.numbers(best.id, brief.select).values())
         except BudgetSpent as spent:
             reason = spent.cap
-        yield SearchEnded(reason or "rounds", round_, workbench.barrier)
-        workbench.hold(0, 0)
         rivals = [] if best.id == brief.seeds[0].id else [best]
-        async with aclosing(finish(brief, workbench, scores, rivals)) as claims:
+        async with aclosing(end_search(brief, workbench, scores, rivals, reason or "rounds", round_)) as claims:
             async for event in claims:
                 yield event
 
     def shape(self, brief: Brief) -> Shape:
         """How it will spend: every edit meets the same rows, and no role is asked."""
         rows = min(self.options.rows, len(brief.select))
-        seeds = len({seed.id for seed in brief.seeds})
-        return Shape(seeds * rows, rows, 0, finish_size(brief, 1), self.options.edits, rows, 0)
+        return Shape(len(brief.unique_seeds) * rows, rows, 0, finish_size(brief, 1), self.options.edits, rows, 0)
 
 
 def edited(
@@ -157,10 +153,3 @@ def _inserted(lines: list[str], line: str) -> list[str]:
     """The lines with one more, before the first that holds a placeholder and after no heading of a later message."""
     place = next((place for place, one in enumerate(lines) if "{{" in one or "{%" in one), len(lines))
     return [*lines[:place], line, *lines[place:]]
-
-
-def _reason_to_stop(scores: Scores, best: Candidate, brief: Brief) -> str:
-    known = scores.numbers(best.id, brief.select)
-    if not known:
-        return "hopeless"
-    return "perfect" if min(known.values()) >= 1.0 else ""

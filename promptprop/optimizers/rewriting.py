@@ -9,7 +9,7 @@ from typing import cast
 from promptprop.domain.models import Answer, Candidate, Critique, Json, Prompt
 from promptprop.domain.selection import WORD
 from promptprop.optimizers.options import BackpropOptions
-from promptprop.optimizers.propose import Draft, Plan, rewriter_ask
+from promptprop.optimizers.propose import Draft, Plan, Request, rewriter_ask
 from promptprop.ports import Brief, Workbench
 from promptprop.roles.rewriter import Rewrite, rewritten_prompts
 
@@ -60,11 +60,11 @@ class Rewriting:
             rewriter_ask(
                 self.brief,
                 draft.prompts,
-                part,
+                Request(part.kind, part.critiques, part.quoted),
                 self.tried,
                 self.longest,
-                self.round * 100 + turn * 20 + numbers[id(draft)],
                 self.bench.notes,
+                self.round * 100 + turn * 20 + numbers[id(draft)],
             )
             for draft, part in zip(due, parts, strict=True)
         ]

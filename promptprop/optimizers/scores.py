@@ -24,6 +24,15 @@ def difference_of(
     return paired_difference(before, after, clusters) if before else Estimate(0.0, -1.0, 1.0, 0)
 
 
+def nothing_to_gain(known: Collection[float]) -> str:
+    """Why nothing can be gained over these scores of the best so far, or nothing where something can.
+
+    >>> nothing_to_gain([1.0, 0.5]), nothing_to_gain([1.0]), nothing_to_gain([])
+    ('', 'perfect', 'hopeless')
+    """
+    return "hopeless" if not known else "perfect" if min(known) >= 1.0 else ""
+
+
 class Scores:
     """A cache of evaluations, so that only missing cells are asked for."""
 

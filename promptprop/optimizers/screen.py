@@ -9,14 +9,13 @@ from promptprop.domain.models import Cell, Row
 from promptprop.optimizers.evidence import Evidence, spread_evenly
 from promptprop.optimizers.options import BackpropOptions
 from promptprop.optimizers.propose import Child
-from promptprop.optimizers.race import SHORTER
+from promptprop.optimizers.race import SHORTER, WORTH_SHORTER
 from promptprop.optimizers.scores import Scores, difference_of
 from promptprop.ports import Workbench
 
 PSEUDO_MENDED = 1  # rows without a change that are added to those of a fix: few rows prove little
 PSEUDO_REST = 6  # the same for all other rows, of which a screen sees a small part
 GAIN = 1e-9  # a screen's gain from here on counts
-WORTH_TIDY = 0.02  # of score that a shorter prompt may seem to lose on the screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Screen:
         return child.candidate.length < self.parent_length * SHORTER
 
     def _passes(self, child: Child) -> bool:
-        return child.gain > GAIN or (self._shorter(child) and child.gain > -WORTH_TIDY)
+        return child.gain > GAIN or (self._shorter(child) and child.gain > -WORTH_SHORTER)
 
     def _weigh(self, child: Child) -> None:
         """The child's gain over all of train, as far as the screen tells: each stratum of rows at its own weight."""

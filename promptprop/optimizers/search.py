@@ -66,9 +66,10 @@ class Search:
         self.wanted = evidence_wanted(bench.budget, options)
         self.ended = ""
         self.last_problem = ""
-        self.noise = (0.0, 0.0)
         self.longest = longest_allowed(options.longest, brief)
         self.track = blocks(brief.select, options.race_block, brief.seed, "race")
+        self.order = [row for block in blocks(brief.train, EVIDENCE_BLOCK, brief.seed, "evidence") for row in block]
+        self.train = {row.id: row for row in brief.train}
         self.now = Round(brief.seeds[0])
         self._facts: list[Event] = []
 
@@ -77,8 +78,8 @@ class Search:
         """The first seed: what every claim is measured against."""
         return self.brief.seeds[0]
 
-    def _hold(self) -> None:
-        known = (*self.archive.members.values(), *(child.candidate for child in self.now.children))
+    def _hold(self, more: Sequence[Candidate] = ()) -> None:
+        known = (*self.archive.members.values(), *(child.candidate for child in self.now.children), *more)
         hold_finish(self.bench, self.brief, self.options.shortlist, known)
 
     def tell(self, event: Event) -> None:
@@ -92,7 +93,7 @@ class Search:
 
     async def set_up(self) -> None:
         """Keep the seeds, draft some where asked to, race them, and measure the headroom of the best."""
-        seeds = list({seed.id: seed for seed in self.brief.seeds}.values())
+        seeds = self.brief.unique_seeds
         for candidate in seeds:
             await self._keep(Proposal(candidate), round_=0)
         self._hold()
@@ -101,7 +102,7 @@ class Search:
                 if proposal.candidate.id not in self.archive.known:
                     await self._keep(proposal, round_=0)
                     seeds.append(proposal.candidate)
-            self._hold()
+            self._hold(seeds)
         if len(seeds) > 1:
             best, raced = await race_seeds(self.bench, self.scores, seeds, self.track, self.options)
             for told in raced:
@@ -109,7 +110,7 @@ class Search:
                 if told.outcome != "dropped":
                     self.archive.take_seed(self.archive.known[told.candidate_id], told.delta.mean)
             self.archive.best = best
-        headroom = await measure_headroom(self.bench, self.scores, self.brief, self.options, self.archive.best)
+        headroom = await measure_headroom(self.bench, self.scores, self.track, self.options, self.archive.best)
         self.tell(headroom)
         self.ended = "" if headroom.finding == "room" else headroom.finding
 
@@ -118,7 +119,7 @@ class Search:
         if self.ended:
             return self.ended
         if self.fruitless >= FRUITLESS:
-            if len(self.archive.known) > len({seed.id for seed in self.brief.seeds}):
+            if len(self.archive.known) > len(self.brief.unique_seeds):
                 return "unusable replies"  # what was found before is worth its confirmation
             raise UnusableReplies(
                 f"no readable rewrite in {FRUITLESS} rounds; the last reply was refused because: {self.last_problem}",
@@ -140,15 +141,14 @@ class Search:
 
     async def gather_evidence(self) -> None:
         """2 evidence: the parent's failures on train; fresh rollouts only while they are too few."""
-        order = [
-            row for block in blocks(self.brief.train, EVIDENCE_BLOCK, self.brief.seed, "evidence") for row in block
-        ]
         parent = self.now.parent
         lineage = self.archive.lineage(parent)
         mended = {row for rows in self.archive.mended_by(parent) for row in rows}
         while True:
-            evidence = failed_rows(self.scores, self.bench, lineage, order, self.options.passing, self.suspects, mended)
-            fresh = self._unmet(lineage, order, mended)[:EVIDENCE_BLOCK]
+            evidence = failed_rows(
+                self.scores, self.bench, lineage, self.order, self.options.passing, self.suspects, mended
+            )
+            fresh = self._unmet(lineage, mended)[:EVIDENCE_BLOCK]
             if len(evidence.failures) >= self.wanted or not fresh:
                 break
             await self.scores.fill(self.bench, [parent], fresh)
@@ -157,12 +157,13 @@ class Search:
         if not evidence.failures:
             self.ended = "no failures left"
 
-    def _unmet(self, lineage: Sequence[Candidate], rows: Sequence[Row], mended: Collection[str]) -> list[Row]:
-        """Rows that neither the parent nor an ancestor met; then mended ones, on which nothing is known."""
-        left = list(rows)
+    def _unmet(self, lineage: Sequence[Candidate], mended: Collection[str]) -> list[Row]:
+        """Train rows that neither the parent nor an ancestor met; then mended ones, on which nothing is known."""
+        left = self.order
         for candidate in lineage:
             left = self.scores.unmet(candidate.id, left)
-        again = [row for row in rows if row.id in mended and row not in left]
+        unmet = {row.id for row in left}
+        again = [row for row in self.order if row.id in mended and row.id not in unmet]
         return [*left, *self.scores.unmet(lineage[0].id, again)]
 
     def _suspect(self, evidence: Evidence) -> None:
@@ -217,8 +218,9 @@ class Search:
         own = [row for row in self.now.evidence.successes if row.example_id not in self.now.evidence.presumed]
         demos = demo_plan(rng, parent, self.seed, failures, own, self.longest) if self.options.demos else None
         plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown, demos=demos)
-        size = max(1, round(self.pool.size))
-        rewriting = Rewriting(self.bench, self.brief, self.options, self.tried, self.longest, self.round, size)
+        rewriting = Rewriting(
+            self.bench, self.brief, self.options, self.tried, self.longest, self.round, self.pool.digestible
+        )
         drafts = await rewriting.write(parent, plans, tidied)
         train = [str(value) for row in failures for value in row.inputs.values()]
         children, refused = read_children(parent, drafts, self.archive.known, train)
@@ -254,7 +256,7 @@ class Search:
             self.scores,
             self.options,
             self.now.evidence,
-            {row.id: row for row in self.brief.train},
+            self.train,
             self.archive.mended_by(self.now.parent),
             self.now.parent.length,
         )
@@ -317,14 +319,14 @@ class Search:
             if ruling.action == "approve":
                 return best
             self.archive.best = before
-            self.now.promoted.remove(child)
             if ruling.action == "edit" and ruling.prompts:
                 return await self._edited(child, ruling)
+            self.now.promoted.remove(child)
             self.archive.refuse(best.id)
             self.tried.append(refused_line(child, ruling.reason))
 
     async def _edited(self, child: Child, ruling: Ruling) -> Candidate:
-        """A person's version of a rewrite, which stands in its place and is taken to be worth as much.
+        """A person's version of a rewrite: the child is this candidate from here on, and taken to be worth as much.
 
         Raises ValueError where it breaks what a rewrite must keep.
         """
@@ -333,9 +335,9 @@ class Search:
         hypothesis = Hypothesis("edit", (ruling.reason or "edited by a person")[:300])
         edited = Candidate(prompts, original.demos, parents=(original.id,), hypothesis=hypothesis)
         await self._keep(Proposal(edited, child.plan.critiques), self.round)
-        self._hold()
         self.archive.add(edited, original, Belief(0.0, 0.1), child.tidied)
-        self.archive.best = edited
+        self.archive.best = child.candidate = edited
+        self._hold()
         return edited
 
     def _settle_fixes(self, best: Candidate) -> None:

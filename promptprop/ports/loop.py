@@ -127,6 +127,11 @@ class Brief:
     seed: int
     drafts: int = 0
 
+    @property
+    def unique_seeds(self) -> list[Candidate]:
+        """The seeds, each once, in their order."""
+        return list({seed.id: seed for seed in self.seeds}.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from promptprop.domain.errors import UsageError
 from promptprop.domain.events import Event, RewriteReviewed, ScoreOverridden
-from promptprop.domain.people import Correction, ReviewRequest, Ruling
+from promptprop.domain.people import ReviewRequest, Ruling
 from promptprop.ports import Clock, Reviewer
 from promptprop.services.replay import Replay
 
 
 class Desk:
-    """Rulings, notes and corrections of one run."""
+    """What people say in one run: rulings on rewrites, and what they do besides."""
 
     def __init__(
         self,
@@ -32,16 +32,6 @@ class Desk:
     def seal(self, rows: Iterable[str]) -> None:
         """The scores of these rows are no one's to change."""
         self._sealed = frozenset(rows)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What people want critic and rewriter to know, in force here."""
-        return self._replay.notes
-
-    @property
-    def corrections(self) -> tuple[Correction, ...]:
-        """Scores that people have changed, in force here; of two for one cell the later one."""
-        return self._replay.corrections
 
     async def rule(self, request: ReviewRequest) -> Ruling:
         """The recorded ruling on a rewrite, else the reviewer's, else approval: nobody is asked twice.

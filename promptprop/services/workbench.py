@@ -136,12 +136,12 @@ class LiveWorkbench:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes of people, in force now."""
-        return self._desk.notes if self._desk else ()
+        return self._replay.notes
 
     @property
     def corrections(self) -> tuple[Correction, ...]:
         """Scores that people have changed, in force now."""
-        return self._desk.corrections if self._desk else ()
+        return self._replay.corrections
 
     async def review(self, request: ReviewRequest) -> Ruling:
         """What a person says to a rewrite; approval where nobody reviews."""
@@ -175,11 +175,10 @@ class LiveWorkbench:
         if self._missing and not self._scored and self._replay.live:
             raise self._too_many(results, "which leaves nothing to go by")
         corrected = {(one.candidate_id, one.example_id): one for one in self.corrections}
+        places = [(result.candidate_id, result.example_id) for result in results]
         return [
-            correction.applied(result)
-            if (correction := corrected.get((result.candidate_id, result.example_id))) is not None
-            else result
-            for result in results
+            corrected[place].applied(result) if place in corrected else result
+            for place, result in zip(places, results, strict=True)
         ]
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -340,9 +339,8 @@ class LiveWorkbench:
         if draft.failure:
             return None
         spec, candidate = self._kit.endpoints[endpoint], draft.cell.candidate
-        demos = candidate.demos if step == self._kit.program.steps[-1].id else ()
         try:
-            messages = fill_prompt(candidate.prompts[step], draft.values, demos)
+            messages = fill_prompt(candidate.prompts[step], draft.values, candidate.demos_at(step))
         except ConfigError as error:
             draft.failure = Failure("template", error.message)
             return None

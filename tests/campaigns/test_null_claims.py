@@ -10,22 +10,12 @@ import os
 from collections import Counter
 
 import pytest
-from fake_bench import FakeBench, FakeWorld, fake_brief, idle_rewriter, run_fake
+from fake_bench import FakeBench, FickleWorld, fake_brief, idle_rewriter, of_kind, run_fake
 
 from promptprop.domain.events import WinnerTested
-from promptprop.domain.models import Cell
-from promptprop.domain.sampling import stream
 from promptprop.optimizers.registry import OPTIMIZERS
 
 RUNS = int(os.environ.get("PROMPTPROP_CLAIMS", "1000"))
-CHANCE = 0.6
-
-
-class FickleWorld(FakeWorld):
-    """Every wording is as good as any other, and each gets answers of its own."""
-
-    def score(self, cell: Cell) -> float:
-        return float(stream(self.seed, cell.candidate.id, cell.example_id, cell.replicate).random() < CHANCE)
 
 
 @pytest.mark.campaign
@@ -36,7 +26,7 @@ async def test_where_nothing_is_to_gain_little_is_claimed_and_intervals_hold_the
     for seed in range(RUNS):
         bench = FakeBench(FickleWorld(seed=seed), rewriter=idle_rewriter)
         events = await run_fake(name, fake_brief(seed=seed, test=60), bench)
-        (claim,) = [event for event in events if isinstance(event, WinnerTested)]
+        (claim,) = of_kind(events, WinnerTested)
         verdicts[claim.verdict] += 1
         covered += claim.verdict != "unchanged" and claim.delta.low <= 0 <= claim.delta.high
     changed = RUNS - verdicts["unchanged"]

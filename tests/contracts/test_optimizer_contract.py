@@ -9,6 +9,7 @@ import pytest
 from fake_bench import (
     FakeBench,
     FakeWorld,
+    FickleWorld,
     fake_brief,
     garbage,
     honest_rewriter,
@@ -28,7 +29,6 @@ from promptprop.domain.events import (
     body_of,
 )
 from promptprop.domain.models import Ask, Cell, canonical
-from promptprop.domain.sampling import stream
 from promptprop.optimizers.registry import OPTIMIZERS, build_optimizer
 from promptprop.roles.rewriter import Rewrite
 
@@ -36,13 +36,6 @@ NAMES = sorted(OPTIMIZERS)
 NOISY = FakeWorld(rules=6, noise=0.1, luck=0.1)
 every_optimizer = pytest.mark.parametrize("name", NAMES)
 all_that_ask_roles = pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
-
-
-class FickleWorld(FakeWorld):
-    """Every wording is as good as any other, and each gets answers of its own."""
-
-    def score(self, cell: Cell) -> float:
-        return float(stream(self.seed, cell.candidate.id, cell.example_id, cell.replicate).random() < 0.6)
 
 
 class EasyTrain(FakeWorld):
@@ -221,12 +214,20 @@ async def test_repeated_seeds_count_once(name: str) -> None:
 @every_optimizer
 async def test_rows_without_a_score_are_missing_and_counted(name: str) -> None:
     broken = frozenset({"train-1", "select-2", "select-3", "confirm-1", "test-5", "test-6", "test-7"})
-    events = await run_fake(name, fake_brief(), FakeBench(FakeWorld(broken=broken)))
+    bench = FakeBench(FakeWorld(broken=broken))
+    events = await run_fake(name, fake_brief(), bench)
     scored = [event for event in events if isinstance(event, CandidateScored) and event.split == "select"]
+    last = {event.candidate_id: event for event in scored}
+    met = {one: {cell.example_id for cell in bench.asked if cell.candidate.id == one} for one in last}
+    select = {one: {row for row in rows if row.startswith("select")} for one, rows in met.items()}
     assert claim_of(events).missing == 3
     assert claim_of(events).delta.n == 21
-    assert all(event.missing <= 2 for event in scored)
-    assert all(event.missing + event.score.n <= 24 for event in scored)
+    assert {one: event.missing for one, event in last.items()} == {
+        one: len(rows & broken) for one, rows in select.items()
+    }
+    assert {one: event.score.n for one, event in last.items()} == {
+        one: len(rows - broken) for one, rows in select.items()
+    }
 
 
 @every_optimizer

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_bench import FakeBench, FakeWorld, fake_brief, honest_rewriter, idle_rewriter, run_fake, seed_candidate
+from fake_bench import (
+    FakeBench,
+    FakeWorld,
+    fake_brief,
+    honest_rewriter,
+    idle_rewriter,
+    of_kind,
+    run_fake,
+    seed_candidate,
+)
 
 from promptprop.domain.errors import UnusableReplies
 from promptprop.domain.events import (
     CandidateRaced,
     CandidateScreened,
-    Event,
     HeadroomMeasured,
     LabelsSuspected,
     ProposalDropped,
@@ -24,10 +32,6 @@ from promptprop.domain.models import Ask, Prompt
 from promptprop.roles.rewriter import Rewrite
 
 NOISY = FakeWorld(rules=6, noise=0.1, luck=0.1)
-
-
-def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from fake_bench import FakeBench, FakeWorld, fake_brief, honest_rewriter, idle_rewriter, run_fake, seed_candidate
+from fake_bench import (
+    FakeBench,
+    FakeWorld,
+    fake_brief,
+    honest_rewriter,
+    idle_rewriter,
+    of_kind,
+    run_fake,
+    seed_candidate,
+)
 
 from promptprop.domain.events import (
     CandidateRaced,
     CritiquesWritten,
-    Event,
     ProposalDropped,
     RoundEnded,
     RoundStarted,
@@ -19,10 +26,6 @@ from promptprop.domain.events import (
 )
 from promptprop.domain.models import Ask, Prompt
 from promptprop.roles.rewriter import Rewrite
-
-
-def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 async def test_every_candidate_meets_all_train_and_select_rows_once() -> None:

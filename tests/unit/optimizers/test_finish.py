@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_bench import FakeBench, FakeWorld, fake_brief, rows_of, seed_candidate
+from fake_bench import FakeBench, FakeWorld, fake_brief, of_kind, rows_of, seed_candidate
 
 from promptprop.domain.events import CandidateConfirmed, CandidateScored, Event, WinnerTested
 from promptprop.domain.models import Candidate, Prompt
@@ -24,10 +24,6 @@ async def finished(brief: Brief, shortlist: Sequence[Candidate], world: FakeWorl
     bench.hold(0, 0)
     await scores.fill(bench, [SEED, *shortlist], brief.select)
     return [event async for event in finish(brief, bench, scores, shortlist)]
-
-
-def of_kind(events: Sequence[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 async def test_the_best_on_unseen_rows_wins_and_is_tested() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fake_bench import FakeBench, FakeWorld, fake_brief, run_fake, seed_candidate
+from fake_bench import FakeBench, FakeWorld, fake_brief, of_kind, run_fake, seed_candidate
 
 from promptprop.domain.events import (
     CandidateProposed,
     CandidateRaced,
     CandidateScreened,
-    Event,
     ProposalDropped,
     RoundStarted,
     SearchEnded,
@@ -20,10 +17,6 @@ from promptprop.domain.models import Ask, Prompt
 from promptprop.roles.rewriter import Rewrite
 
 NOISY = FakeWorld(rules=6, noise=0.1, luck=0.1)
-
-
-def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 async def test_train_feeds_the_reflection_and_select_is_the_valset() -> None:

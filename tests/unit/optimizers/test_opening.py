@@ -21,8 +21,7 @@ TRACK = [rows_of("select", 40)[start : start + 10] for start in range(0, 40, 10)
 async def test_headroom_takes_few_rows_where_few_calls_may_be_spent(calls: int | None, once: int, again: int) -> None:
     bench = FakeBench(calls=calls)
     bench.hold(0, 1)
-    brief = fake_brief()
-    headroom = await measure_headroom(bench, Scores(), brief, BackpropOptions(), brief.seeds[0])
+    headroom = await measure_headroom(bench, Scores(), TRACK, BackpropOptions(), seed_candidate(0))
     assert headroom.score.n == once
     assert sum(cell.replicate for cell in bench.asked) == again
 

@@ -18,6 +18,7 @@ from promptprop.optimizers.propose import (
     Child,
     Draft,
     Plan,
+    Request,
     plan_children,
     read_children,
     rewriter_ask,
@@ -99,7 +100,9 @@ def test_what_one_rewrite_cannot_digest_is_left_to_the_next_one() -> None:
 def test_the_rewriter_is_told_what_was_tried_and_what_may_be_written() -> None:
     tried = [{"kind": "causes", "hypothesis": f"h{n}", "delta": 0.1, "se": 0.2, "kept": False} for n in range(30)]
     plan = Plan("causes", (fix(0), fix(1)), (failed(0), failed(10)))
-    ask = rewriter_ask(fake_brief(), PARENT.prompts, plan, tried, 900, 401)
+    ask = rewriter_ask(
+        fake_brief(), PARENT.prompts, Request(plan.kind, plan.critiques, plan.quoted), tried, 900, (), 401
+    )
     assert (ask.role, ask.replicate, ask.inputs["longest"], ask.inputs["kind"]) == ("rewriter", 401, 900, "causes")
     assert ask.inputs["tried"] == tried[-REMEMBERED:]
     assert [line["id"] for line in ask.inputs["failures"]] == ["train-0", "train-10"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
-from fake_bench import FakeBench, FakeWorld, fake_brief, run_fake, seed_candidate
+from fake_bench import FakeBench, FakeWorld, fake_brief, of_kind, run_fake, seed_candidate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptprop.domain.events import CandidateRaced, Event, RoundEnded
+from promptprop.domain.events import CandidateRaced, RoundEnded
 from promptprop.domain.models import Candidate, Prompt
 from promptprop.optimizers.random_edits import ADVICE, RandomOptions, edited
 from promptprop.roles.template import prompt_variables
@@ -22,10 +21,6 @@ LINES = [
     "### user",
     "{% if text %}x{% endif %}",
 ]
-
-
-def of_kind(events: list[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 @given(st.lists(st.sampled_from(LINES[:3]), max_size=5), st.integers())

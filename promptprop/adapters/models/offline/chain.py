@@ -8,20 +8,19 @@ shows what that step wrote; without a trace it looks at the last step alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from promptprop.adapters.models.offline import roles
-from promptprop.adapters.models.offline.evidence import Evidence, Quoted, parsed_object, read_evidence
+from promptprop.adapters.models.offline.evidence import Evidence, Quoted, object_of, parsed_object, read_evidence
 from promptprop.adapters.models.offline.roles import Mind, criticise, rewrite
 from promptprop.adapters.models.offline.task import answer_task, index_of
 from promptprop.adapters.models.offline.tree import read_tree
 from promptprop.adapters.models.offline.world import World, WorldRow
 from promptprop.adapters.models.offline.worldfile import SUFFIX, load_world
 from promptprop.domain.errors import ConfigError, Place, Problem
-from promptprop.domain.models import Json, Message, digest, text_of
+from promptprop.domain.models import Json, Message, text_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +68,7 @@ def answer_chain_task(chain: ChainWorld, messages: Sequence[Message], replicate:
 
 def answer_chain_role(chain: ChainWorld, part: str, variant: str, messages: Sequence[Message], replicate: int) -> str:
     """The reply of `critic` or `rewriter` to a conversation about the whole chain."""
-    first = [[m.role, m.content] for m in messages]
-    while first and any(role == "assistant" for role, _ in first):
-        first.pop()
-    text = "\n\n".join(content for _, content in first)
-    about, form = digest([part, first]), digest([part, [[m.role, m.content] for m in messages]])
+    text, about, form = roles.opened(part, messages)
     heads = {
         step: Mind(world, world.rewriter.variant(variant), f"{about}/{step}", form, replicate)
         for step, world in chain.steps.items()
@@ -88,7 +83,7 @@ def answer_chain_role(chain: ChainWorld, part: str, variant: str, messages: Sequ
             for critique in criticise(mind, evidence[step])
         ]
         if not critiques:
-            return "I would gladly help, but I see no failed answer to explain: please show me some."
+            return roles.NOTHING_FAILED
         critiques.sort(key=lambda one: -len(one["failures"]))
         return roles.written(writer, {"critiques": critiques[: roles.MOST_CRITIQUES + 1]}, "critiques")
     texts: dict[str, str] = {}
@@ -132,8 +127,8 @@ def _blamed(chain: ChainWorld, text: str) -> dict[str, list[Quoted]]:
     steps = list(chain.steps)
     blamed: dict[str, list[Quoted]] = {}
     for line in text.splitlines():
-        value = _line(line)
-        if value is None:
+        value = object_of(line)
+        if value is None or "inputs" not in value:
             continue
         inputs, trace = value["inputs"], value.get("trace")
         shown = " | ".join(map(text_of, inputs.values())) if isinstance(inputs, dict) else text_of(inputs)
@@ -164,14 +159,3 @@ def _begun(chain: ChainWorld, row_id: str, trace: Mapping[str, Json], value: Map
             return step, Quoted(row, 0, row.right, wrote)
     last = chain.steps[chain.last]
     return chain.last, Quoted(last.rows[row_id], 0, value.get("expected"), text_of(value["answer"]))
-
-
-def _line(line: str) -> dict[str, Json] | None:
-    stripped = line.strip()
-    if not (stripped.startswith("{") and stripped.endswith("}") and '"inputs"' in stripped):
-        return None
-    try:
-        value = json.loads(stripped)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) and "inputs" in value else None

@@ -84,7 +84,7 @@ def read_evidence(world: World, text: str) -> Evidence:
     """Read a request's text."""
     prompts, spans = _prompts(world, text)
     outside = _cut(text, spans)
-    lines = [(line, _object(line)) for line in outside.splitlines()]
+    lines = [(line, object_of(line)) for line in outside.splitlines()]
     quoted = list(_quoted_objects(world, [value for _, value in lines if value]))
     plain = "\n".join(line for line, value in lines if value is None)
     found = index_of(world).find(plain)
@@ -220,7 +220,8 @@ def _cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "\n".join([*parts, text[last:]]) if spans else text
 
 
-def _object(line: str) -> dict[str, Json] | None:
+def object_of(line: str) -> dict[str, Json] | None:
+    """The JSON object that a line of a request is, where its keys make it more than an answer."""
     stripped = line.strip()
     if not (stripped.startswith("{") and stripped.endswith("}")):
         return None

@@ -26,6 +26,7 @@ BREAKS = 0.25  # of `malformed`: how often a placeholder is damaged
 SEEN_THROUGH = 0.5  # how often a consolidation drops a trap
 KEPT_ANEW = 0.8  # how much of a current rule a restart carries over
 MOST_CRITIQUES = 3
+NOTHING_FAILED = "I would gladly help, but I see no failed answer to explain: please show me some."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,21 @@ class Mind:
 
 def answer_role(world: World, part: str, variant: str, messages: Sequence[Message], replicate: int) -> str:
     """The reply of `critic` or `rewriter` to a conversation; a repair rests on the same text as the first try."""
-    first = [[m.role, m.content] for m in messages]
-    while first and any(role == "assistant" for role, _ in first):
-        first.pop()
-    text = "\n\n".join(content for _, content in first)
-    about = digest([part, first])
-    form = digest([part, [[m.role, m.content] for m in messages]])
+    text, about, form = opened(part, messages)
     mind = Mind(world, world.rewriter.variant(variant), about, form, replicate)
     evidence = read_evidence(world, text)
     if part == "critic":
         return _critic_reply(mind, evidence)
     return _rewriter_reply(mind, evidence, variant)
+
+
+def opened(part: str, messages: Sequence[Message]) -> tuple[str, str, str]:
+    """The text a conversation began with, and the keys of what is thought of it and of how the reply is written."""
+    whole = [[m.role, m.content] for m in messages]
+    first = list(whole)
+    while first and any(role == "assistant" for role, _ in first):
+        first.pop()
+    return "\n\n".join(content for _, content in first), digest([part, first]), digest([part, whole])
 
 
 # --- the critic
@@ -72,7 +77,7 @@ def answer_role(world: World, part: str, variant: str, messages: Sequence[Messag
 def _critic_reply(mind: Mind, evidence: Evidence) -> str:
     critiques = criticise(mind, evidence)
     if not critiques:
-        return "I would gladly help, but I see no failed answer to explain: please show me some."
+        return NOTHING_FAILED
     return written(mind, {"critiques": critiques}, "critiques")
 
 
