@@ -12,7 +12,7 @@ from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import is_simulated, open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, text_of
+from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, digest, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, RunRow
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         models={alias: spec.model for alias, spec in specs.items()},
         budget=budget.as_json(),
         simulated=any(is_simulated(config.endpoints[alias], environment) for alias in specs),
+        sealed=digest([run.dataset_id, sorted(row.id for row in brief.test)]) if brief.test else "",
     )
     return Assembly(optimizer, brief, equipment, started, partial(require_priced, config, specs))
 

@@ -147,6 +147,26 @@ async def create_run(store: SqlStore, prepared: Prepared, activity: str, options
     return run
 
 
+async def create_second_look(store: SqlStore, run: RunRow, budget: Mapping[str, Json]) -> RunRow:
+    """Store a new run that goes on from a finished one: all that is equal comes from the ledger, free of charge."""
+    config = {**run.snapshot["config"], "budget": {**run.snapshot["config"].get("budget", {}), **budget}}
+    options = {**run.snapshot.get("options", {}), "second_look_of": run.id}
+    now = SystemClock().now()
+    fresh = RunRow(
+        id=secrets.token_hex(16),
+        name=run.name,
+        activity=run.activity,
+        status="created",
+        seed=run.seed,
+        created_at=now,
+        updated_at=now,
+        snapshot={**run.snapshot, "config": config, "options": options},
+        dataset_id=run.dataset_id,
+    )
+    await store.create_run(fresh)
+    return fresh
+
+
 def check_same(run: RunRow, prepared: Prepared) -> None:
     """A resumed run must be what it was. Raises SnapshotMismatch naming the first difference."""
     before, after = _compared(run.snapshot), _compared(prepared.snapshot)

@@ -48,6 +48,10 @@ MaxTime = Annotated[
     typer.Option("--max-time", metavar="TIME", help="Cap on active time, such as 90s, 10m, 1h.", show_default=False),
 ]
 RetryErrors = Annotated[bool, typer.Option("--retry-errors", help="On resume, make failed calls again.")]
+SecondLook = Annotated[
+    bool,
+    typer.Option("--second-look", help="Go on after the end, as a new run: its claim is labelled a second look."),
+]
 Review = Annotated[
     bool, typer.Option("--review", help="Ask before a rewrite is adopted: approve, edit, refuse, leave a note.")
 ]

@@ -23,16 +23,15 @@ from promptprop.cli.running import (
 )
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
-from promptprop.domain.history import fold
+from promptprop.domain.history import History, fold
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.events import ScoreOverridden
-    from promptprop.domain.history import History
     from promptprop.ports import RunRow
-    from promptprop.services.engine import Interventions
+    from promptprop.services.desk import Interventions
 
 NO_GAIN = 3  # exit code of --require better
 
@@ -51,6 +50,7 @@ class Wishes:
     review: bool = False
     notes: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    second_look: bool = False
 
     def flags(self) -> dict[str, Json]:
         """The caps as settings of a configuration."""
@@ -137,7 +137,7 @@ def resuming(
 
     async def begin(store: SqlStore) -> tuple[RunRow, Interventions]:
         from promptprop.adapters.storage.locks import run_lock
-        from promptprop.services.engine import Interventions
+        from promptprop.services.desk import Interventions
 
         run = existing_run(store, reference)
         snapshot = run.snapshot
@@ -148,19 +148,37 @@ def resuming(
             check_same(run, prepared)
             snapshot = refreshed(run, prepared)
         history = fold(store.events(run.id))
+        overrides = tuple(_known(store, run, override_of(text)) for text in wishes.overrides)
+        if wishes.second_look:
+            run, history = await _second_look(shell, store, run, history)
         caps = raised_caps(wishes, history.budget)
         if "usd" in caps:
             _require_priced(run, environment, caps)
-        if not history.finished:
+        if not history.finished and not wishes.second_look:
             with run_lock(store.url, run.id):  # refused here, or it would be said first that the run goes on
                 if snapshot != run.snapshot:
                     await store.update_run(run.id, snapshot=snapshot)
                     run = store.run(run.id)
             _tell(shell, run, history, store.paid(run.id).calls, caps)
-        overrides = tuple(_known(store, run, override_of(text)) for text in wishes.overrides)
         return run, Interventions(caps, wishes.retry_errors, wishes.notes, overrides)
 
     return begin
+
+
+async def _second_look(shell: Shell, store: SqlStore, run: RunRow, history: History) -> tuple[RunRow, History]:
+    """The new run that goes on after the end of a finished one. Raises UsageError where there was no end."""
+    from promptprop.bootstrap.preparation import create_second_look
+
+    short = run.id[:8]
+    if history.test is None or not history.finished:
+        raise UsageError(
+            f"run {short} has not opened its sealed rows: there is no second look to take",
+            remedy="leave --second-look out",
+        )
+    budget = {name: value for name, value in history.budget.items() if value is not None}
+    fresh = await create_second_look(store, run, budget)
+    shell.note(f"run {short} has opened its sealed rows; run {fresh.id[:8]} goes on from it and claims a second look")
+    return fresh, History(budget=history.budget)
 
 
 def _known(store: SqlStore, run: RunRow, override: ScoreOverridden) -> ScoreOverridden:

@@ -27,7 +27,8 @@ from promptprop.ports import EventSink, Reviewer, RunRow
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.config import RunConfig
-    from promptprop.services.engine import Engine, Interventions
+    from promptprop.services.desk import Interventions
+    from promptprop.services.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

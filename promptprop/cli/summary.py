@@ -15,6 +15,7 @@ from promptprop.adapters.files.report_words import (
     dollars,
     duration,
     gain,
+    looks_sentence,
     origin_sentence,
     p_value,
     people_sentence,
@@ -183,7 +184,10 @@ def _claim(
     verdict = Text(verdict_sentence(report), style=VERDICT_STYLES.get(report.verdict, "bold"))
     if history.test and report.changed:
         verdict.append(f" ({p_value(history.test.p_value)})", style="not bold")
-    facts: list[tuple[str, str | Text]] = [("verdict", verdict), *_simulated(history)]
+    facts: list[tuple[str, str | Text]] = [("verdict", verdict)]
+    if sentence := looks_sentence(history):
+        facts.append(("", Text(sentence, style="yellow")))
+    facts += _simulated(history)
     if not history.test and report.seed.select is None:
         rows = []
     stopped = stop_sentence(history)

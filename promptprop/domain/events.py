@@ -45,7 +45,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """The run began: what it set out with."""
+    """The run began: what it set out with; `sealed` identifies the rows of its test, by their contents."""
 
     kind: ClassVar[str] = "run_started"
     lifecycle: ClassVar[bool] = True
@@ -57,6 +57,7 @@ class RunStarted(Event):
     models: Mapping[str, str]
     budget: Mapping[str, Json]
     simulated: bool
+    sealed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ class RunStopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """The run came to its normal end."""
+    """The run came to its normal end; `earlier_looks` are runs that had opened the same sealed rows before."""
 
     kind: ClassVar[str] = "run_finished"
     lifecycle: ClassVar[bool] = True
     stop_reason: str
+    earlier_looks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class History:
     reviews: tuple[facts.RewriteReviewed, ...] = ()
     overrides: tuple[facts.ScoreOverridden, ...] = ()
     notes: tuple[str, ...] = ()
+    sealed: str = ""
+    earlier_looks: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -149,6 +151,7 @@ def _started(history: History, event: facts.RunStarted) -> History:
         models=event.models,
         budget=event.budget,
         simulated=event.simulated,
+        sealed=event.sealed,
         status="running",
     )
 
@@ -162,7 +165,7 @@ def _stopped(history: History, event: facts.RunStopped) -> History:
 
 
 def _finished(history: History, event: facts.RunFinished) -> History:
-    return replace(history, status="finished", stop_reason=event.stop_reason)
+    return replace(history, status="finished", stop_reason=event.stop_reason, earlier_looks=event.earlier_looks)
 
 
 def _cap_raised(history: History, event: facts.CapRaised) -> History:

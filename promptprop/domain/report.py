@@ -186,6 +186,7 @@ def report_json(report: Report, paths: Mapping[str, str] | None = None) -> Json:
             for one in history.overrides
         ],
         "notes_left": list(history.notes),
+        "earlier_looks": list(history.earlier_looks),
         "suspect_labels": list(history.suspects),
         "refused": [
             {"round": drop.round, "hypothesis": drop.hypothesis, "reason": drop.reason} for drop in history.refused

@@ -117,6 +117,10 @@ class Store(Protocol):
         """Runs, newest first."""
         ...
 
+    def runs_that_opened(self, sealed: str) -> list[str]:
+        """The finished runs whose summary says that they opened these sealed rows, oldest first."""
+        ...
+
     async def update_run(
         self,
         run_id: str,

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from promptprop.domain.errors import UsageError
-from promptprop.domain.events import Event, RewriteReviewed, ScoreOverridden
+from promptprop.domain.events import CapRaised, ErrorsRetried, Event, NoteLeft, RewriteReviewed, ScoreOverridden
+from promptprop.domain.models import Json
 from promptprop.domain.people import ReviewRequest, Ruling
 from promptprop.ports import Clock, Reviewer
 from promptprop.services.replay import Replay
+
+
+@dataclass(frozen=True, slots=True)
+class Interventions:
+    """What a person decides on resume: larger caps, whether failed calls are made again, notes and corrected scores."""
+
+    caps: Mapping[str, Json] = field(default_factory=dict)
+    retry_errors: bool = False
+    notes: tuple[str, ...] = ()
+    overrides: tuple[ScoreOverridden, ...] = ()
+
+    def events(self) -> list[Event]:
+        """The events that store them."""
+        raised: list[Event] = [CapRaised(dict(self.caps))] if self.caps else []
+        retried: list[Event] = [ErrorsRetried()] if self.retry_errors else []
+        return [*raised, *retried, *self.overrides, *(NoteLeft(text) for text in self.notes)]
 
 
 class Desk:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,7 +29,7 @@ from promptprop.domain.history import History, advance, fold
 from promptprop.domain.models import PICO, Candidate, Json
 from promptprop.domain.report import Report, report_of
 from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Store, Tick
-from promptprop.services.desk import Desk
+from promptprop.services.desk import Desk, Interventions
 from promptprop.services.replay import Replay
 from promptprop.services.summary import summary_of
 from promptprop.services.workbench import Equipment, LiveWorkbench
@@ -54,22 +54,6 @@ class Assembly:
     def ledger(self) -> Ledger:
         """The models of the run."""
         return self.equipment.ledger
-
-
-@dataclass(frozen=True, slots=True)
-class Interventions:
-    """What a person decides on resume: larger caps, whether failed calls are made again, notes and corrected scores."""
-
-    caps: Mapping[str, Json] = field(default_factory=dict)
-    retry_errors: bool = False
-    notes: tuple[str, ...] = ()
-    overrides: tuple[facts.ScoreOverridden, ...] = ()
-
-    def events(self) -> list[Event]:
-        """The events that store them."""
-        raised: list[Event] = [facts.CapRaised(dict(self.caps))] if self.caps else []
-        retried: list[Event] = [facts.ErrorsRetried()] if self.retry_errors else []
-        return [*raised, *retried, *self.overrides, *(facts.NoteLeft(text) for text in self.notes)]
 
 
 class Engine:
@@ -122,7 +106,7 @@ class Engine:
         if wanted:
             raise UsageError(
                 f"run {run_id[:8]} is finished: what it found stands, and it cannot go on",
-                remedy="start a new run: what is equal comes from the ledger, free of charge",
+                remedy=f"`promptprop runs resume {run_id[:8]} --second-look` goes on as a new run, with what is paid",
             )
         return False
 
@@ -254,10 +238,7 @@ class _Course:
                 self.history = advance(self.history, stored)
                 if not isinstance(stored.event, facts.EndpointPaused | facts.EndpointRecovered):  # over long ago
                     self._show(stored)
-        if not self.stored:
-            await self._append(started)
-            return
-        await self._append(facts.RunResumed())
+        await self._append(facts.RunResumed() if self.stored else started)
         for event in wanted:
             self.replay.add_intervention(event)
             await self._append(event)
@@ -339,7 +320,7 @@ class _Course:
         await self._hush()
         await self._close_models()  # what is under way still is recorded, so that the spend is whole
         await self._save_prompts()  # before the run counts as finished: after that nobody would save them
-        await self._append(facts.RunFinished(self.history.search_ended or "done"))
+        await self._append(facts.RunFinished(self.history.search_ended or "done", self._earlier_looks()))
         await self.engine.store.update_run(
             self.row.id,
             status="finished",
@@ -347,6 +328,12 @@ class _Course:
             active_seconds=self.active_seconds(),
             summary=summary_of(self.history),
         )
+
+    def _earlier_looks(self) -> tuple[str, ...]:
+        """The runs that have opened this run's sealed rows before it."""
+        if not (self.history.test and self.history.sealed):
+            return ()
+        return tuple(one for one in self.engine.store.runs_that_opened(self.history.sealed) if one != self.row.id)
 
     async def _stop(self, reason: str, detail: str) -> None:
         try:

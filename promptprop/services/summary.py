@@ -27,4 +27,5 @@ def summary_of(history: History) -> dict[str, Json]:
         "picousd": total.picousd,
         "unpriced": sum(spend.unpriced for spend in history.spend.roles.values()),
         "simulated": history.simulated,
+        "opened": history.sealed if history.test else None,
     }

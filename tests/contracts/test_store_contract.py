@@ -132,6 +132,17 @@ async def test_updating_a_run_changes_only_what_is_given(store: Store) -> None:
         await store.update_run("nobody", status="running")
 
 
+async def test_finished_runs_that_opened_the_same_rows_are_found_oldest_first(store: Store) -> None:
+    for number, (name, status, opened) in enumerate(
+        [("b", "finished", "rows"), ("a", "finished", "rows"), ("c", "stopped", "rows"), ("d", "finished", "others")]
+    ):
+        row = run_row(name * 8, created_at=NOON + timedelta(minutes=number))
+        await store.create_run(replace(row, status=status, summary={"opened": opened}))
+    await store.create_run(replace(run_row("e" * 8), status="finished", summary={"opened": None, "on": "rows"}))
+    assert store.runs_that_opened("rows") == ["b" * 8, "a" * 8]
+    assert store.runs_that_opened("none") == []
+
+
 # --- events ---------------------------------------------------------------------------------------------------------
 
 

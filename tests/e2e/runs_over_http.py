@@ -21,7 +21,7 @@ import promptprop
 from promptprop.bootstrap.assembly import build_engine
 from promptprop.bootstrap.configuration import open_database
 from promptprop.domain.report import Report, report_json
-from promptprop.services.engine import Interventions
+from promptprop.services.desk import Interventions
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"rounds": 2, "children": 2, "shortlist": 1, "headroom_rows": 6, "evidence_rows": 12, "race_block": 10}

@@ -12,6 +12,7 @@ from promptprop.adapters.files.report_words import (
     duration,
     gain,
     hypothesis_text,
+    looks_sentence,
     origin_sentence,
     p_value,
     people_sentence,
@@ -52,6 +53,8 @@ def _claim(report: Report) -> list[str]:
     sentence = verdict_sentence(report)
     p_text = f" ({p_value(history.test.p_value)})" if history.test and report.changed else ""
     lines = [f"**{_plain(sentence)}**{p_text}", ""]
+    if looks := looks_sentence(history):
+        lines += [f"This is {looks}.", ""]
     rows = [["seed", *_standing(report.seed)], ["winner", *_standing(report.winner)]]
     lines += _table(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
     if report.delta is not None and report.changed:

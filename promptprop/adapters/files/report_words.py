@@ -215,6 +215,20 @@ def origin_sentence(report: Report) -> str:
     return f"the winner grew from seed {place} of {len(seeds)}{drafted}" if place else ""
 
 
+def looks_sentence(history: History) -> str:
+    """That the sealed rows were no longer sealed, where earlier runs had opened them; else nothing.
+
+    >>> looks_sentence(History(earlier_looks=("a" * 32,)))
+    'a second look: run aaaaaaaa had opened the same sealed rows, so the interval says too little of the doubt'
+    """
+    earlier = history.earlier_looks
+    if not earlier:
+        return ""
+    which = f"run {earlier[0][:8]}" if len(earlier) == 1 else f"{len(earlier)} runs, the first {earlier[0][:8]},"
+    look = "a second look" if len(earlier) == 1 else f"look {len(earlier) + 1}"
+    return f"{look}: {which} had opened the same sealed rows, so the interval says too little of the doubt"
+
+
 def people_sentence(history: History) -> str:
     """What people decided during the run; nothing where they let it go on."""
     actions = [review.action for review in history.reviews]

@@ -77,6 +77,13 @@ class RunRows(Database):
             found = connection.execute(select(runs).order_by(*NEWEST).limit(limit).offset(offset)).all()
         return [_run_of(row) for row in found]
 
+    def runs_that_opened(self, sealed: str) -> list[str]:
+        """The finished runs whose summary says that they opened these sealed rows, oldest first."""
+        chosen = select(runs.c.id, runs.c.summary).where(runs.c.status == "finished", runs.c.summary.contains(sealed))
+        with self.reading() as connection:
+            found = connection.execute(chosen.order_by(runs.c.created_at, runs.c.id)).all()
+        return [row.id for row in found if json.loads(row.summary).get("opened") == sealed]
+
     async def update_run(
         self,
         run_id: str,

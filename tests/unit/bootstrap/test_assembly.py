@@ -17,7 +17,7 @@ from promptprop.domain.config import RunConfig
 from promptprop.domain.errors import ConfigError, UsageError
 from promptprop.domain.events import body_of, event_of
 from promptprop.ports import RunRow
-from promptprop.services.engine import Interventions
+from promptprop.services.desk import Interventions
 
 
 async def new_run(

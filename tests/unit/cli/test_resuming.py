@@ -90,6 +90,32 @@ def report_of(activity: str = "optimize", failed: int = 0) -> Report:
     return Report("3f2a9c1b77", history, standing, standing, "untested", (), failed_calls=failed)
 
 
+def test_a_finished_run_goes_on_only_as_a_new_run_whose_claim_says_that_it_is_a_second_look(
+    cli_project: Path, run_cli: Any
+) -> None:
+    first = run_cli("optimize", "small.yaml", "--json").json
+    assert first["earlier_looks"] == []
+    refused = run_cli("runs", "resume", first["run_id"], "--max-calls", "2500", "--json")
+    assert refused.code == 2
+    assert "--second-look" in refused.json["error"]["remedy"]
+    again = run_cli("runs", "resume", first["run_id"], "--second-look", "--max-calls", "2500", "--note", "be brief")
+    assert again.code == 0, again.err
+    assert "a second look: run" in again.out
+    second = run_cli("runs", "show", "latest", "--json").json
+    assert second["run_id"] != first["run_id"]
+    assert second["earlier_looks"] == [first["run_id"]]
+    assert second["notes_left"] == ["be brief"]
+    assert second["spend"]["total"]["hits"] > 0
+    assert "This is a second look" in run_cli("runs", "show", "latest", "--format", "md").out
+    assert run_cli("runs", "show", first["run_id"], "--json").json["earlier_looks"] == []
+
+
+def test_a_second_look_needs_a_first_one(cut: str, run_cli: Any) -> None:
+    refused = run_cli("runs", "resume", cut, "--second-look", "--json")
+    assert refused.code == 2
+    assert "leave --second-look out" in refused.json["error"]["remedy"]
+
+
 def test_what_is_wrong_with_a_model_may_be_mended_in_the_configuration_and_the_run_taken_up_with_it() -> None:
     said = way_on(AuthenticationFailed("no", remedy="check the key"), report_of(failed=2), "sqlite:///x.db")
     assert said.startswith("check the key; then `promptprop runs resume 3f2a9c1b --retry-errors --db sqlite:///x.db`")

@@ -11,7 +11,7 @@ from laboratory import Lab, Listener, brief_of, comparable, decisions_of
 from promptprop.domain.errors import Interrupted, UsageError
 from promptprop.domain.events import CapRaised, NoteLeft, RewriteReviewed, ScoreOverridden, body_of
 from promptprop.domain.people import ReviewRequest, Ruling
-from promptprop.services.engine import Interventions
+from promptprop.services.desk import Interventions
 
 NewLab = Callable[[str], Lab]
 

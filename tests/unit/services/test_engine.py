@@ -25,7 +25,8 @@ from promptprop.domain.errors import (
 from promptprop.domain.events import StoredEvent, body_of
 from promptprop.domain.models import ModelRequest
 from promptprop.ports import RunRow
-from promptprop.services.engine import Assembly, Engine, Interventions
+from promptprop.services.desk import Interventions
+from promptprop.services.engine import Assembly, Engine
 
 NewLab = Callable[[str], Lab]
 RETRY = Interventions(retry_errors=True)
@@ -366,6 +367,21 @@ async def test_another_runs_answers_are_free(lab: Lab) -> None:
     assert report.history.spend.total.calls == 0
     assert report.history.spend.hits >= calls
     assert decisions_of(lab.store.events(second)) == decisions_of(lab.store.events(first))
+
+
+async def test_a_run_names_those_that_opened_its_sealed_rows_before_it(lab: Lab) -> None:
+    first, second, third = [await lab.new_run() for _ in range(3)]
+    looks = [(await lab.run(run_id)).history.earlier_looks for run_id in (first, second, third)]
+    assert looks == [(), (first,), (first, second)]
+    assert (await lab.run(first)).history.earlier_looks == (), "a report stays as it was"
+
+
+async def test_notes_and_caps_given_to_a_run_that_never_began_are_in_force_from_its_start(lab: Lab) -> None:
+    run_id = await lab.new_run()
+    report = await lab.run(run_id, interventions=Interventions(caps={"calls": 7000}, notes=("mind the tone",)))
+    assert report.history.budget["calls"] == 7000
+    assert report.history.notes == ("mind the tone",)
+    assert report.history.resumed == 0
 
 
 async def test_a_run_that_cannot_be_composed_stays_as_it_was(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from promptprop.domain.errors import (
     TooManyErrors,
 )
 from promptprop.domain.models import ModelRequest
-from promptprop.services.engine import Interventions
+from promptprop.services.desk import Interventions
 
 NewLab = Callable[[str], Lab]
 RETRY = Interventions(retry_errors=True)
