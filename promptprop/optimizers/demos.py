@@ -48,7 +48,7 @@ def demo_plan(
     texts = (seed if bare else parent).prompts
     if sum(prompt.length for prompt in texts.values()) + len(demo_block(demos)) > longest:
         return None
-    return Plan("demos", demos=demos, texts=texts)
+    return Plan("demos", demos=demos, texts=texts, said=f"Shows {len(demos)} of the model's own right answers.")
 
 
 def _marked(row: FailedRow) -> bool:

@@ -24,7 +24,7 @@ from promptprop.domain.events import (
     RoundEnded,
     RoundStarted,
 )
-from promptprop.domain.models import Ask, Candidate, Evaluation, Hypothesis, Prompt, Proposal, Row, text_of
+from promptprop.domain.models import Ask, Candidate, Evaluation, Example, Hypothesis, Prompt, Proposal, Row, text_of
 from promptprop.domain.sampling import stream
 from promptprop.optimizers.finish import end_search, finish_size, hold_finish, longest_allowed, proposed, scored
 from promptprop.optimizers.scores import Scores, difference_of, mean_of, nothing_to_gain
@@ -219,21 +219,29 @@ class _Search:
         batch: Any,
         components: Sequence[str],
     ) -> dict[str, Any]:
-        """What the library shows its reflection model, in the form that its own adapters use."""
+        """What the library shows its reflection model, in the form that its own adapters use.
+
+        Of a chain each component sees what it was given and what it wrote, with the feedback on the last answer.
+        """
         rows = [(row, one) for row, one in (batch.trajectories or []) if one is not None]
         examples = self.bench.examples([row.id for row, _ in rows])
-        records = []
-        for example, (_, one) in zip(examples, rows, strict=True):
-            said = "; ".join(judged.feedback for judged in one.judgements.values() if judged.feedback)
-            right = f" The expected answer is: {text_of(example.expected)}" if example.expected is not None else ""
-            records.append(
-                {
-                    "Inputs": dict(example.inputs),
-                    "Generated Outputs": one.output,
-                    "Feedback": f"{said or 'This answer is right.'}{right}",
-                }
-            )
-        return dict.fromkeys(components, records)
+        seen = [(example, one) for example, (_, one) in zip(examples, rows, strict=True)]
+        return {component: [self._record(component, example, one) for example, one in seen] for component in components}
+
+    def _record(self, component: str, example: Example, one: Evaluation) -> dict[str, Any]:
+        given, wrote = dict(example.inputs), one.output
+        said = "; ".join(judged.feedback for judged in one.judgements.values() if judged.feedback)
+        right = f" The expected answer is: {text_of(example.expected)}" if example.expected is not None else ""
+        feedback = f"{said or 'This answer is right.'}{right}"
+        steps = self.brief.program.steps
+        if len(steps) > 1:
+            wanted = prompt_variables(self.seeds[0].prompts[component])
+            written = {step.output: done.output for step, done in zip(steps, one.trace, strict=False)}
+            given = {name: value for name, value in {**given, **written}.items() if name in wanted}
+            wrote = next((done.output for done in one.trace if done.step == component), "")
+            if component != steps[-1].id:
+                feedback = f"The final answer was: {one.output}\n{feedback}"
+        return {"Inputs": given, "Generated Outputs": wrote, "Feedback": feedback}
 
     def reflect(self, prompt: str | list[dict[str, Any]]) -> str:
         """The rewriter's reply to the library's question."""

@@ -31,6 +31,9 @@ class Plan:
     quoted: tuple[FailedRow, ...] = ()
     demos: tuple[Demo, ...] | None = None  # what it shows instead of its parent's demos
     texts: Mapping[str, Prompt] | None = None  # its prompts, where no rewriter is asked
+    own: tuple[FailedRow, ...] = ()  # failures that it should mend, where it carries no fixes
+    partner: str = ""  # id of the candidate that is merged into its parent
+    said: str = ""  # its hypothesis, where no rewriter is asked
 
     @property
     def critiques(self) -> tuple[Critique, ...]:
@@ -83,26 +86,27 @@ def plan_children(
     failures: Sequence[FailedRow],
     *,
     grown: bool,
-    demos: Plan | None = None,
+    ready: Sequence[Plan] = (),
 ) -> list[Plan]:
     """`count` labelled hypotheses: a child for each bundle of fixes, and the rest by the odds of each kind.
 
-    Consolidation is due only once the prompt has grown, and `demos` where there are any to show; a restart or format
-    repair is drawn like any other kind.
+    Consolidation is due only once the prompt has grown, and what is `ready` (demos, a merge) needs no rewriter; a
+    restart or format repair is drawn like any other kind.
     """
     plans = [_causes(bundle) for bundle in bundles[:count]]
     kinds = [
         *OTHERS,
         *(["causes"] if bundles else []),
         *(["consolidate"] if grown else []),
-        *(["demos"] if demos else []),
+        *(plan.kind for plan in ready),
     ]
+    finished = {plan.kind: plan for plan in ready}
     record = {kind: odds.get(kind, (0, 0)) for kind in kinds}
     for kind in draw_kinds(rng, record, max(0, count - len(plans))):
         if kind == "causes":
             plans.append(_causes(bundles[0]))
-        elif kind == "demos" and demos is not None:
-            plans.append(demos)
+        elif kind in finished:
+            plans.append(finished[kind])
         else:
             everything = tuple(fix for bundle in bundles for fix in bundle) if kind == "restart" else ()
             plans.append(Plan(kind, everything, tuple(failures[: QUOTED.get(kind, 0)])))
@@ -172,7 +176,7 @@ def read_children(
         candidate = Candidate(
             rewrite.prompts,
             parent.demos if plan.demos is None else plan.demos,
-            parents=(parent.id,),
+            parents=(parent.id, plan.partner) if plan.partner else (parent.id,),
             hypothesis=Hypothesis(plan.kind, text[:300]),
         )
         if candidate.id in known or any(candidate.id == child.candidate.id for child in children):

@@ -17,6 +17,7 @@ TRUST = 0.6  # of the gain that a screen shows: its rows are those that the rewr
 LEAST_DOUBT = 0.06
 SHORTER = 0.9  # times the parent's length up to which a child counts as shorter
 WORTH_SHORTER = 0.02  # of score that a shorter prompt may seem to lose
+MOST_OF_SELECT = 0.5  # what a race meets at most: a child that is undecided there is not worth the rest
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ async def race(
         Runner(child, belief_of(child.gain), child.candidate.length < parent.length * SHORTER) for child in survivors
     ]
     running, met = list(runners), list[Row]()
-    track = track[: options.race_blocks]
+    track = track[: min(options.race_blocks, max(1, round(MOST_OF_SELECT * len(track))))]
     for number, block in enumerate(track, start=1):
         if not running:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -14,6 +15,8 @@ from promptprop.ports import Brief, Workbench
 from promptprop.roles.rewriter import Rewrite, rewritten_prompts
 
 LEAST_WORDS = 3  # of a line that is worth putting back
+CODE = re.compile(r"\w*\d\w*")
+MENDING = ("causes", "merge")  # kinds that make a prompt longer, and are tidied where it has grown
 KEPT = 0.6  # of its words, from which on another line says the same
 
 
@@ -45,7 +48,7 @@ class Rewriting:
             ]
             parts = [draft.plan.part(turn, self.size, last=last) for draft in due]
             await self._turn(turn, due, parts, drafts)
-        grown = [draft for draft in drafts if draft.answer.value is not None and draft.plan.kind == "causes"]
+        grown = [draft for draft in drafts if draft.answer.value is not None and draft.plan.kind in MENDING]
         grown = [draft for draft in grown if draft.length > self.options.grown * draft.tidied]
         await self._turn(self.options.passes, grown, [Plan("consolidate") for _ in grown], drafts)
         return drafts
@@ -99,15 +102,17 @@ def _draft(plan: Plan, parent: Candidate, tidied: int) -> Draft:
     """The draft that a plan begins with; it is complete where the plan has its texts."""
     if plan.texts is None:
         return Draft(plan, parent.prompts, tidied=tidied)
-    said = f"Shows {len(plan.demos or ())} of the model's own right answers."
-    return Draft(plan, plan.texts, Answer(Rewrite(said, plan.texts)), tidied, (said,))
+    return Draft(plan, plan.texts, Answer(Rewrite(plan.said, plan.texts)), tidied, (plan.said,))
 
 
-def with_lost_lines(parent: str, text: str, critiques: Sequence[Critique]) -> str:
+def with_lost_lines(
+    parent: str, text: str, critiques: Sequence[Critique], *, kept: float = KEPT, least: int = LEAST_WORDS
+) -> str:
     r"""The rewrite with those lines of the parent put back that it dropped without a word.
 
-    A line counts as kept where some line of the rewrite shares most of its words, and as dropped on purpose where a
-    critique shares them. Models that are asked for a complete text lose rules that nobody asked them to touch.
+    A line counts as kept where some line of the rewrite shares so much of its words (`kept`) and all of its numbers and
+    codes, and as dropped on purpose where a critique shares them. Models that are asked for a complete text lose rules
+    that nobody asked them to touch.
 
     >>> with_lost_lines("Sort letters.\\n- Lost cards go to fraud.", "Sort letters.\\n- Old bills go to archive.", [])
     'Sort letters.\\n- Lost cards go to fraud.\\n- Old bills go to archive.'
@@ -120,17 +125,19 @@ def with_lost_lines(parent: str, text: str, critiques: Sequence[Critique]) -> st
             place = lines.index(line) + 1
             continue
         words = _words(line)
-        if len(words) < LEAST_WORDS or "{{" in line or "{%" in line or line.startswith("### "):
+        if len(words) < least or "{{" in line or "{%" in line or line.startswith("### "):
             continue
-        if not any(_shared(words, other) >= KEPT for other in [*map(_words, lines), *spoken_of]):
+        if not any(_shared(words, other) >= kept for other in [*map(_words, lines), *spoken_of]):
             lines.insert(place, line)
             place += 1
     return "\n".join(lines)
 
 
 def _words(line: str) -> frozenset[str]:
-    return frozenset(word.casefold() for word in WORD.findall(line))
+    return frozenset(word.casefold() for word in (*WORD.findall(line), *CODE.findall(line)))
 
 
 def _shared(words: frozenset[str], other: frozenset[str]) -> float:
+    if any(CODE.fullmatch(word) for word in words - other):
+        return 0.0
     return len(words & other) / len(words)

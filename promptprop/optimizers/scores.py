@@ -40,6 +40,11 @@ class Scores:
         """Start empty."""
         self._cells: dict[str, dict[str, Evaluation]] = {}
 
+    @property
+    def asked(self) -> int:
+        """How many cells were asked for so far."""
+        return sum(len(cells) for cells in self._cells.values())
+
     async def fill(self, bench: Workbench, candidates: Iterable[Candidate], rows: Sequence[Row]) -> None:
         """Evaluate what is missing of candidates × rows, in one go. Raises BudgetSpent, TooManyErrors."""
         await self.fill_cells(bench, [Cell(candidate, row.id) for candidate in candidates for row in rows])

@@ -59,6 +59,7 @@ class Screen:
         most = self.options.screen_most // max(1, len(child.plan.fixes))
         count = max(1, min(self.options.screen_rows, most))
         own = [row.example_id for fix in child.plan.fixes for row in (*fix.rows[-1:], *fix.rows)[:count]]
+        own += [row.example_id for row in child.plan.own[: 2 * self.options.screen_rows]]
         if own or child.plan.kind == "consolidate":
             return list(dict.fromkeys(own))
         strata = {name: row.stratum for name, row in self.train.items()}

@@ -17,9 +17,11 @@ from promptprop.optimizers.demos import demo_plan
 from promptprop.optimizers.evidence import Evidence, critic_asks, evidence_wanted, failed_rows
 from promptprop.optimizers.finish import hold_finish, longest_allowed, proposed
 from promptprop.optimizers.fixes import Cause, Fix, Pool, fixes_of
+from promptprop.optimizers.merge import merge_plan
 from promptprop.optimizers.opening import draft_seeds, measure_headroom, race_seeds
 from promptprop.optimizers.options import BackpropOptions
-from promptprop.optimizers.propose import Child, plan_children, read_children, refused_line, tried_lines
+from promptprop.optimizers.pace import Pace
+from promptprop.optimizers.propose import Child, Plan, plan_children, read_children, refused_line, tried_lines
 from promptprop.optimizers.race import Runner, race
 from promptprop.optimizers.rewriting import Rewriting
 from promptprop.optimizers.scores import Scores, mean_of
@@ -37,6 +39,7 @@ class Round:
     """What the steps of one round hand on to each other."""
 
     parent: Candidate
+    asked_before: int = 0  # rows answered before it began
     evidence: Evidence = field(default_factory=Evidence)
     bundles: list[list[Fix]] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
@@ -63,6 +66,8 @@ class Search:
         self.round = 0
         self.idle = 0
         self.fruitless = 0
+        self.failing = 1.0
+        self.pace = Pace()
         self.wanted = evidence_wanted(bench.budget, options)
         self.ended = ""
         self.last_problem = ""
@@ -127,7 +132,9 @@ class Search:
             )
         if self.round >= self.options.rounds:
             return "rounds"
-        return "no promotion" if self.idle >= self.options.patience else ""
+        if self.idle >= self.options.patience:
+            return "no promotion"
+        return "expected value" if self.pace.expected(self.failing) < self.options.least_gain else ""
 
     def begin_round(self) -> None:
         """1 parent: mostly the best so far, at times a Pareto winner on some rows."""
@@ -136,7 +143,7 @@ class Search:
         numbers = {name: self.scores.numbers(name, self.brief.select) for name in self.archive.members}
         rng = stream(self.brief.seed, self.round, "parent")
         parent, reason = choose_parent(rng, self.archive.best.id, numbers, self.options.explore)
-        self.now = Round(self.archive.members[parent])
+        self.now = Round(self.archive.members[parent], self.scores.asked)
         self.tell(facts.RoundStarted(self.round, parent, reason))
 
     async def gather_evidence(self) -> None:
@@ -153,6 +160,7 @@ class Search:
                 break
             await self.scores.fill(self.bench, [parent], fresh)
         self.now.evidence = evidence
+        self.failing = len(evidence.failures) / max(1, evidence.met)
         self._suspect(evidence)
         if not evidence.failures:
             self.ended = "no failures left"
@@ -217,7 +225,9 @@ class Search:
         grown = parent.length > self.options.grown * tidied
         own = [row for row in self.now.evidence.successes if row.example_id not in self.now.evidence.presumed]
         demos = demo_plan(rng, parent, self.seed, failures, own, self.longest) if self.options.demos else None
-        plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown, demos=demos)
+        merge = self._merge() if self.options.merge else None
+        ready = [plan for plan in (demos, merge) if plan is not None]
+        plans = plan_children(rng, self.now.bundles, self.odds, self._width(), failures, grown=grown, ready=ready)
         rewriting = Rewriting(
             self.bench, self.brief, self.options, self.tried, self.longest, self.round, self.pool.digestible
         )
@@ -235,6 +245,10 @@ class Search:
         if replies:
             readable = any(reply.value is not None for reply in replies)
             self.fruitless = 0 if readable else self.fruitless + 1
+
+    def _merge(self) -> Plan | None:
+        rows = [*self.brief.train, *self.brief.select]
+        return merge_plan(self.archive, self.scores, self.now.parent, rows, self.now.evidence.failures)
 
     def _width(self) -> int:
         """Children of this round: one more, of another kind, for each round without progress after the first."""
@@ -293,6 +307,8 @@ class Search:
             self.tried += tried_lines(child, kept=won)
         self._settle_fixes(best)
         self.idle = 0 if best is not before else self.idle + 1
+        gain = self.archive.value[best.id] - self.archive.value[before.id]
+        self.pace.note(gain if best is not before else 0.0, self.scores.asked - self.now.asked_before)
         numbers = self.scores.numbers(best.id, self.brief.select)
         self.tell(facts.RoundEnded(self.round, best.id, mean_of(numbers.values()), len(self.now.promoted)))
 

@@ -16,6 +16,7 @@ _SEARCH_ENDS = {
     "perfect": "the seed failed no row of the sample: there is nothing to gain",
     "hopeless": "the model gave no usable answer to the seed: mend the prompt, the model or max_tokens first",
     "no failures left": "the best prompt fails none of the rows it could still learn from",
+    "expected value": "the next rounds were expected to gain less than `least_gain` asks for",
     "no usable rewrite": "the rewriter gave no usable rewrite",
     "the rewrite repeats a known prompt": "the rewriter repeated a prompt that was known already",
     "done": "everything asked for was done",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 from fake_bench import FakeBench, FakeWorld, fake_brief, of_kind, run_fake, seed_candidate
 
 from promptprop.domain.events import (
@@ -13,7 +16,7 @@ from promptprop.domain.events import (
     SearchEnded,
     WinnerTested,
 )
-from promptprop.domain.models import Ask, Prompt
+from promptprop.domain.models import Ask, Candidate, Cell, Evaluation, Program, Prompt, Step, StepTrace
 from promptprop.roles.rewriter import Rewrite
 
 NOISY = FakeWorld(rules=6, noise=0.1, luck=0.1)
@@ -77,3 +80,38 @@ async def test_rows_without_a_score_count_half_and_end_nothing() -> None:
     world = FakeWorld(broken=frozenset({"train-1", "train-2", "select-1"}))
     events = await run_fake("gepa", fake_brief(), FakeBench(world))
     assert of_kind(events, WinnerTested)[0].verdict == "better"
+
+
+@dataclass
+class TwoSteps(FakeBench):
+    """Each answer comes with what the first step wrote."""
+
+    def _evaluation(self, cell: Cell) -> Evaluation:
+        one = super()._evaluation(cell)
+        trace = (StepTrace("facts", f"noted {cell.example_id}", "k1"), StepTrace("desk", one.output, "k2"))
+        return replace(one, trace=trace)
+
+    def _reply(self, ask: Ask) -> Any:
+        """Nothing new: what was asked is looked at."""
+        return f"```\nSort {{{{ facts }}}} once more. ({ask.replicate})\n```"
+
+
+async def test_each_step_of_a_chain_is_shown_what_it_was_given_and_what_it_wrote() -> None:
+    seed = Candidate({"facts": Prompt.of("Note {{ text }}. [0]"), "desk": Prompt.of("Sort {{ facts }}.")})
+    program = Program((Step("facts", "facts"), Step("desk", "answer")))
+    bench = TwoSteps()
+    await run_fake("gepa", fake_brief(seeds=(seed,), program=program), bench, {"iterations": 4, "minibatch": 6})
+    asked = [str(ask.inputs["prompt"]) for ask in bench.asks]
+    of_facts = [text for text in asked if "Note {{ text }}" in text]
+    of_desk = [text for text in asked if "Note {{ text }}" not in text]
+    assert of_facts
+    assert of_desk
+    for text in of_facts:
+        assert "## text" in text
+        assert "The final answer was: none" in text
+        assert "## facts" not in text
+    for text in of_desk:
+        assert "## facts" in text
+        assert "noted train-" in text
+        assert "## text" not in text
+        assert "The final answer was" not in text

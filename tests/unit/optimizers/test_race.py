@@ -11,7 +11,7 @@ from promptprop.optimizers.race import LEAST_DOUBT, belief_of, race
 from promptprop.optimizers.scores import Scores
 
 SEED = seed_candidate(0)
-TRACK = [rows_of("select", 24)[start : start + 6] for start in range(0, 24, 6)]
+TRACK = [rows_of("select", 48)[start : start + 6] for start in range(0, 48, 6)]
 
 
 def child(*rules: int, more: str = "", gain: float = 0.0) -> Child:
@@ -37,10 +37,11 @@ async def test_a_child_that_changes_nothing_is_undecided_at_the_end_of_the_track
     assert (same.outcome, same.delta.n, same.delta.mean) == ("undecided", 24, 0.0)
 
 
-async def test_the_track_ends_after_so_many_blocks() -> None:
-    same = child(0, more=" just as good")
-    await run_race(FakeBench(), same, race_blocks=2)
-    assert (same.outcome, same.delta.n) == ("undecided", 12)
+async def test_the_track_ends_after_so_many_blocks_and_at_half_of_select() -> None:
+    for most, met in ((2, 12), (100, 24)):
+        same = child(0, more=" just as good")
+        await run_race(FakeBench(), same, race_blocks=most)
+        assert (same.outcome, same.delta.n) == ("undecided", met)
 
 
 async def test_a_shorter_child_of_equal_score_is_promoted() -> None:

@@ -112,6 +112,12 @@ def test_what_was_reworded_or_dropped_on_purpose_stays_out(line: str, critique: 
     assert with_lost_lines(PARENT, text, critiques) == text
 
 
+def test_a_line_with_another_number_or_code_says_something_else() -> None:
+    parent = "Sort {{ text }}\n- A pallet with matter k17 goes to customs."
+    rewrite = "Sort {{ text }}\n- A pallet with matter k24 goes to customs."
+    assert with_lost_lines(parent, rewrite, []).count("- A pallet") == 2
+
+
 @given(st.lists(st.sampled_from(PARENT.split("\n")), max_size=6).map("\n".join))
 def test_putting_back_repeats_nothing_and_is_done_once(text: str) -> None:
     whole = with_lost_lines(PARENT, text, [])

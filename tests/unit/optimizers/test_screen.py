@@ -53,7 +53,7 @@ async def test_the_row_that_the_critic_did_not_see_first_is_met_first() -> None:
 
 async def test_a_child_that_mends_none_of_its_rows_meets_no_others_and_is_out() -> None:
     bench = FakeBench()
-    screen = await screen_on(bench)
+    screen = await screen_on(bench, screen_rows=3)
     one = child(screen, 0, 3, mends=(1, 2))
     before = len(bench.asked)
     assert await screen.run([one]) == []
@@ -80,7 +80,7 @@ async def test_a_loss_on_passed_rows_outweighs_a_small_gain() -> None:
 
 
 async def test_rows_that_an_ancestor_mended_are_met_again() -> None:
-    screen = await screen_on(FakeBench(), guarded=(("train-8", "train-4"), ("train-1",)), passed_rows=1)
+    screen = await screen_on(FakeBench(), guarded=(("train-8", "train-4"), ("train-1",)), screen_rows=3, passed_rows=1)
     one = child(screen, 0, 1, mends=(1,))
     await screen.run([one])
     met = [row.id for row in one.screened_on]
