@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chains import ChainOffice
 from families import Office
 
 from promptprop.adapters.models.offline.chance import draw
-from promptprop.adapters.models.offline.roles import answer_role
-from promptprop.adapters.models.offline.task import answer_task
 from promptprop.domain.budget import Budget, RoleSpend, Spend
 from promptprop.domain.errors import BudgetSpent
 from promptprop.domain.models import (
@@ -30,6 +29,7 @@ from promptprop.domain.models import (
     Judgement,
     Message,
     Proposal,
+    StepTrace,
     text_of,
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
@@ -72,9 +72,9 @@ class JuryScorer:
         return {"panel": Judgement(score, said)}, score
 
 
-def scorer_of(office: Office) -> Scorer:
+def scorer_of(office: Office | ChainOffice) -> Scorer:
     """The metrics of a family."""
-    if office.family.metric == "jury":
+    if isinstance(office, Office) and office.family.metric == "jury":
         return JuryScorer(office)
     kind = "json_fields" if office.family.metric == "fields" else "exact"
     return build_scorer([MetricSpec("answer", kind)], Path())
@@ -84,7 +84,7 @@ def scorer_of(office: Office) -> Scorer:
 class FastBench:
     """Implements ports.Workbench for one run; `cap` is on task calls. Equal requests are sent once."""
 
-    office: Office
+    office: Office | ChainOffice
     examples_by_id: dict[str, Example]
     cap: int
     calls: Counter[str] = field(default_factory=Counter)
@@ -138,12 +138,21 @@ class FastBench:
         place = (cell.candidate.id, cell.example_id, cell.replicate)
         if place not in self._done:
             example = self.examples_by_id[cell.example_id]
-            (prompt,) = cell.candidate.prompts.values()
-            output = self.answer(fill_prompt(prompt, example.inputs, cell.candidate.demos), cell.replicate)
+            traces = self.traces(cell.candidate, example, cell.replicate)
+            output = traces[-1].output
             self._scorer = self._scorer or scorer_of(self.office)
             judgements, score = self._scorer.score(output, example)
-            self._done[place] = Evaluation(*place, output=output, judgements=judgements, score=score)
+            self._done[place] = Evaluation(*place, output=output, trace=traces, judgements=judgements, score=score)
         return self._done[place]
+
+    def traces(self, candidate: Candidate, example: Example, replicate: int = 0) -> tuple[StepTrace, ...]:
+        """What each step writes; the next one sees it under the step's output variable. Raises BudgetSpent."""
+        values, traces = dict(example.inputs), []
+        for step in self.office.program.steps:
+            prompt = candidate.prompts[step.id]
+            values[step.output] = self.answer(fill_prompt(prompt, values, candidate.demos_at(step.id)), replicate)
+            traces.append(StepTrace(step.id, text_of(values[step.output]), ""))
+        return tuple(traces)
 
     def answer(self, messages: tuple[Message, ...], replicate: int = 0) -> str:
         """The task model's answer, counted unless the same was asked before. Raises BudgetSpent."""
@@ -151,7 +160,7 @@ class FastBench:
         if key not in self._answered:
             if self.calls["task"] + self.held >= self.cap:
                 raise BudgetSpent("calls")
-            self._answered[key] = answer_task(self.office.world, messages, replicate)
+            self._answered[key] = self.office.answer(messages, replicate)
             self._count("task", messages, self._answered[key])
         return self._answered[key]
 
@@ -176,7 +185,7 @@ class FastBench:
 
     def reply(self, part: str, messages: tuple[Message, ...], replicate: int) -> str:
         """The reply of the simulated critic or rewriter, counted."""
-        reply = answer_role(self.office.world, part, self.office.family.variant, messages, replicate)
+        reply = self.office.reply(part, messages, replicate)
         self._count(part, messages, reply)
         return reply
 
@@ -188,9 +197,9 @@ class FastBench:
 
 @dataclass(frozen=True)
 class Result:
-    """What a contender would return at a cap, and what it took."""
+    """What a contender would return at a cap, by step, and what it took."""
 
-    prompt: str
+    texts: Mapping[str, str]
     calls: int
     role_calls: int
     weighted_tokens: int

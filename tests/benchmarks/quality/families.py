@@ -5,7 +5,8 @@ something has befallen goes to another desk). A row is a letter that mentions on
 a row without one is answered by the default desk. The seed prompt names the desks and the things, and no exception.
 
 The reporting families were written down, with all their numbers, before anything was tuned, and are only ever run to
-report. Simulated: evidence about search, and none about language models.
+report; so are the chains, whose rows are in chains.py. Simulated: evidence about search, and none about language
+models.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vocabularies import CITY, CLINIC, FREIGHT, SHOP, TELECOM, Condition, Vocabulary
 
-from promptprop.adapters.models.offline.task import true_score, view_of
+from promptprop.adapters.models.offline.roles import answer_role
+from promptprop.adapters.models.offline.task import answer_task, true_score, view_of
 from promptprop.adapters.models.offline.world import Format, Length, Powers, Rule, Trap, World, WorldRow
-from promptprop.domain.models import Json
+from promptprop.domain.models import Example, Json, Message, Program, Step
+
+if TYPE_CHECKING:
+    from chains import ChainOffice
 
 ROWS = 280
 SEED = """You answer for the front desk. {task}
@@ -55,6 +60,7 @@ class Family:
     variant: Literal["", "weak", "strong"] = ""
     metric: Literal["exact", "fields", "jury"] = "exact"
     told: float = 0.0  # the share of rules, the most frequent first, that the seed prompt states; 1: the form, too
+    chain: bool = False  # two steps: facts first, then the desk
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,40 @@ class Office:
     seed_prompt: str
     best_prompt: str = field(default="", compare=False)
 
+    @property
+    def program(self) -> Program:
+        """One step."""
+        return Program((Step("main", "answer"),))
+
+    @property
+    def seed_texts(self) -> dict[str, str]:
+        """The seed prompt by step."""
+        return {"main": self.seed_prompt}
+
+    @property
+    def best_texts(self) -> dict[str, str]:
+        """The best prompt by step."""
+        return {"main": self.best_prompt}
+
+    def examples(self) -> dict[str, Example]:
+        """All rows as a dataset has them: what is expected, and not what is right."""
+        return {key: Example(key, dict(row.inputs), row.expected) for key, row in self.world.rows.items()}
+
     def true(self, prompt: str, rows: Sequence[str]) -> float:
         """The mean chance of an answer to be right, over these rows."""
         return true_score(self.world, prompt, rows)
+
+    def true_of(self, texts: Mapping[str, str], rows: Sequence[str]) -> float:
+        """The same, of prompts by step."""
+        return self.true(texts["main"], rows)
+
+    def answer(self, messages: Sequence[Message], replicate: int) -> str:
+        """What the simulated task model answers."""
+        return answer_task(self.world, messages, replicate)
+
+    def reply(self, part: str, messages: Sequence[Message], replicate: int) -> str:
+        """What the simulated critic or rewriter replies."""
+        return answer_role(self.world, part, self.family.variant, messages, replicate)
 
 
 TUNING = (
@@ -111,7 +148,20 @@ REPORTING = (
     Family("good seed", FREIGHT, "a seed that states 60 % of the rules", rules=20, told=0.6),
     Family("nothing to gain", CLINIC, "a seed that states all there is to state", rules=12, told=1.0),
 )
-FAMILIES: Mapping[str, tuple[Family, ...]] = {"tuning": TUNING, "reporting": REPORTING}
+CHAINS = (
+    Family("two steps", CITY, "facts first, then the desk", rules=14, zipf=0.4, hard=0.1, chain=True),
+    Family(
+        "two weak steps",
+        FREIGHT,
+        "facts first, then the desk; weak models",
+        rules=10,
+        zipf=0.4,
+        hard=0.1,
+        variant="weak",
+        chain=True,
+    ),
+)
+FAMILIES: Mapping[str, tuple[Family, ...]] = {"tuning": TUNING, "reporting": REPORTING, "chains": CHAINS}
 
 
 @dataclass(frozen=True)
@@ -142,9 +192,18 @@ class _Case:
         return tuple(written.format(self.thing) for written in self.condition.written)
 
 
-@lru_cache(maxsize=256)
-def office_of(family: Family, number: int) -> Office:
+def office_of(family: Family, number: int) -> Office | ChainOffice:
     """World `number` of a family: same family and number, same world, in every process."""
+    if family.chain:
+        from chains import chain_office_of
+
+        return chain_office_of(family, number)
+    return one_step_office_of(family, number)
+
+
+@lru_cache(maxsize=256)
+def one_step_office_of(family: Family, number: int) -> Office:
+    """World `number` of a family of one step."""
     rng = random.Random(f"{family.name}/{number}")
     vocabulary = family.vocabulary
     cases = _cases(family, rng)

@@ -64,14 +64,14 @@ def run_trial(job: tuple[str, int, int, str, int, str]) -> Trial:
         world=world,
         contender=contender,
         cap=cap,
-        score=office.true(result.prompt, rows),
-        ceiling=office.true(office.best_prompt, rows),
-        seed_score=office.true(office.seed_prompt, rows),
+        score=office.true_of(result.texts, rows),
+        ceiling=office.true_of(office.best_texts, rows),
+        seed_score=office.true_of(office.seed_texts, rows),
         calls=result.calls,
         role_calls=result.role_calls,
         weighted_tokens=result.weighted_tokens,
         length=result.length,
-        best_length=len(office.best_prompt),
+        best_length=sum(map(len, office.best_texts.values())),
         seconds=time.perf_counter() - began,
     )
 

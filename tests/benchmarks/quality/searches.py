@@ -6,42 +6,41 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench import FastBench, Result, scorer_of
+from chains import ChainOffice
 from families import Office
 
 from promptprop.bootstrap.assembly import CONFIRM_SHARE
 from promptprop.domain.errors import BudgetSpent, ConfigError
 from promptprop.domain.events import WinnerTested
-from promptprop.domain.models import Candidate, Example, Json, Message, Program, Prompt, Row, Step, text_of
+from promptprop.domain.models import Candidate, Example, Json, Message, Prompt, Row, text_of
 from promptprop.domain.sampling import cut, row_of, split_rows
 from promptprop.optimizers.backprop import Backprop
 from promptprop.optimizers.registry import build_optimizer
 from promptprop.ports import Brief
 from promptprop.roles.envelope import read_object
-from promptprop.roles.template import fill_prompt, prompt_variables
+from promptprop.roles.template import prompt_variables
 
 SHARES = {"train": 0.4, "select": 0.27, "test": 0.33}
 SMALL_VALSET = 30
 MISSING = 0.5  # GEPA knows no missing score: a row on which the jury was silent counts half
 
 
-def examples_of(office: Office) -> dict[str, Example]:
-    """All rows as a dataset has them: what is expected, and not what is right."""
-    return {key: Example(key, dict(row.inputs), row.expected) for key, row in office.world.rows.items()}
+AnyOffice: TypeAlias = Office | ChainOffice
 
 
-def parts_of(office: Office, seed: int) -> Mapping[str, tuple[Row, ...]]:
+def parts_of(office: AnyOffice, seed: int) -> Mapping[str, tuple[Row, ...]]:
     """Rows to learn from, to choose by, and to report on: no contender ever meets the last."""
-    rows = [row_of(example) for example in examples_of(office).values()]
+    rows = [row_of(example) for example in office.examples().values()]
     found = split_rows(rows, SHARES, seed)  # type: ignore[arg-type]
     return {str(name): part for name, part in found.items()}
 
 
 def run_own(
     name: str,
-    office: Office,
+    office: AnyOffice,
     seed: int,
     cap: int,
     options: Mapping[str, Json] | None = None,
@@ -57,15 +56,15 @@ def run_own(
     select, confirm = cut(parts["select"], CONFIRM_SHARE, seed, "confirm") if proof else (parts["select"], ())
     brief = Brief(
         task=office.task,
-        program=Program((Step("main", "answer"),)),
-        seeds=(Candidate({"main": Prompt.of(office.seed_prompt)}),),
+        program=office.program,
+        seeds=(candidate_of(office.seed_texts),),
         train=parts["train"],
         select=select,
         confirm=confirm,
         test=parts["test"] if proof else (),
         seed=seed,
     )
-    bench = FastBench(office, examples_of(office), cap)
+    bench = FastBench(office, office.examples(), cap)
 
     async def winner() -> str:
         found = brief.seeds[0].id
@@ -75,12 +74,17 @@ def run_own(
         return found
 
     candidate = bench.kept.get(asyncio.run(winner()), brief.seeds[0])
-    return _result(bench, candidate.text)
+    return _result(bench, {step: prompt.text for step, prompt in candidate.prompts.items()})
 
 
-def _result(bench: FastBench, prompt: str) -> Result:
+def candidate_of(texts: Mapping[str, str]) -> Candidate:
+    """The candidate with these prompts."""
+    return Candidate({step: Prompt.of(text) for step, text in texts.items()})
+
+
+def _result(bench: FastBench, texts: Mapping[str, str]) -> Result:
     roles = sum(count for role, count in bench.calls.items() if role != "task")
-    return Result(prompt, bench.calls["task"], roles, bench.weighted_tokens, len(prompt))
+    return Result(texts, bench.calls["task"], roles, bench.weighted_tokens, sum(map(len, texts.values())))
 
 
 class OfficeAdapter:
@@ -96,34 +100,45 @@ class OfficeAdapter:
         """Scores of a batch; a prompt that cannot be filled, or whose placeholder is gone, scores 0 without a call."""
         from gepa.core.adapter import EvaluationBatch
 
-        prompt = Prompt.of(candidate["main"])
         outputs, scores, traces = [], [], []
-        usable = _usable(prompt)
+        usable = _usable(candidate, self.bench.office.seed_texts)
         for example in batch:
-            output = self.bench.answer(fill_prompt(prompt, example.inputs)) if usable else ""
+            steps = self.bench.traces(candidate_of(candidate), example) if usable else ()
+            output = steps[-1].output if steps else ""
             judgements, score = self.scorer.score(output, example)
             feedback = "; ".join(one.feedback for one in judgements.values() if one.feedback)
             outputs.append(output)
             scores.append((MISSING if score is None else score) if usable else 0.0)
-            traces.append({"example": example, "output": output, "feedback": feedback or "This answer is right."})
+            said = feedback or "This answer is right."
+            traces.append({"example": example, "output": output, "steps": steps, "feedback": said})
         return EvaluationBatch(outputs, scores, traces if capture_traces else None)
 
     def make_reflective_dataset(self, candidate: Any, batch: Any, components: Sequence[str]) -> dict[str, Any]:
-        """What GEPA shows its reflection model, in the form that its own adapters use."""
-        records = [
-            {
-                "Inputs": dict(trace["example"].inputs),
-                "Generated Outputs": trace["output"],
-                "Feedback": f"{trace['feedback']} The correct answer is: {text_of(trace['example'].expected)}",
-            }
-            for trace in batch.trajectories
-        ]
-        return dict.fromkeys(components, records)
+        """What GEPA shows its reflection model, in the form that its own adapters use.
+
+        Of a chain each component sees what it was given and what it wrote, with the feedback on the last answer.
+        """
+        return {component: [self._record(component, trace) for trace in batch.trajectories] for component in components}
+
+    def _record(self, component: str, trace: Mapping[str, Any]) -> dict[str, Any]:
+        values, wrote = dict(trace["example"].inputs), trace["output"]
+        feedback = f"{trace['feedback']} The correct answer is: {text_of(trace['example'].expected)}"
+        if len(trace["steps"]) > 1:
+            for step, done in zip(self.bench.office.program.steps, trace["steps"], strict=True):
+                if step.id == component:
+                    wrote = done.output
+                    break
+                values = {step.output: done.output}
+            if wrote != trace["output"]:
+                feedback = f"The final answer was {trace['output']!r}. {feedback}"
+        return {"Inputs": values, "Generated Outputs": wrote, "Feedback": feedback}
 
 
-def _usable(prompt: Prompt) -> bool:
+def _usable(texts: Mapping[str, str], seed: Mapping[str, str]) -> bool:
     try:
-        return prompt_variables(prompt) == {"text"}
+        return all(
+            prompt_variables(Prompt.of(text)) == prompt_variables(Prompt.of(seed[s])) for s, text in texts.items()
+        )
     except ConfigError:
         return False
 
@@ -142,11 +157,11 @@ class _Silent:
         """GEPA's progress is not shown."""
 
 
-def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) -> Result:
+def run_gepa(office: AnyOffice, seed: int, cap: int, options: Mapping[str, Any]) -> Result:
     """The public library with its own prompts and defaults but for these options; `valset` limits its valset."""
     import gepa
 
-    parts, examples = parts_of(office, seed), examples_of(office)
+    parts, examples = parts_of(office, seed), office.examples()
     bench = FastBench(office, examples, cap)
     adapter = OfficeAdapter(bench)
     chosen = dict(options)
@@ -164,18 +179,18 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
     select = list(parts["select"])
     random.Random(seed).shuffle(select)
     valset = [examples[row.id] for row in select[: chosen.pop("valset", len(select))]]
-    best = {"text": office.seed_prompt, "score": -1.0}
+    best: dict[str, Any] = {"texts": office.seed_texts, "score": -1.0}
 
     class Watch:
         """Notes the best of each valset evaluation: what a run that is cut off here would return."""
 
         def on_valset_evaluated(self, event: Any) -> None:
             if event["average_score"] > best["score"]:
-                best.update(text=event["candidate"]["main"], score=event["average_score"])
+                best.update(texts=dict(event["candidate"]), score=event["average_score"])
 
     with suppress(BudgetSpent):
         gepa.optimize(
-            seed_candidate={"main": office.seed_prompt},
+            seed_candidate=dict(office.seed_texts),
             trainset=[examples[row.id] for row in parts["train"]],
             valset=valset,
             adapter=adapter,  # type: ignore[arg-type]
@@ -189,7 +204,7 @@ def run_gepa(office: Office, seed: int, cap: int, options: Mapping[str, Any]) ->
             track_best_outputs=False,
             **chosen,
         )
-    return _result(bench, str(best["text"]))
+    return _result(bench, best["texts"])
 
 
 def gepa_variants() -> dict[str, dict[str, Any]]:
@@ -220,9 +235,12 @@ def ablations() -> dict[str, dict[str, Json]]:
         "no consolidation": {"grown": 100.0},
         "no other kinds": {"widen": 0},
         "no demos": {"demos": False},
+        "no merge": {"merge": False},
+        "no end by expected value": {"least_gain": 0.0},
         "no Pareto parents": {"explore": 0.0},
         "small evidence": {"evidence_rows": 6},
         "short screen": {"screen_rows": 1, "passed_rows": 2},
+        "long screen": {"screen_rows": 3, "passed_rows": 8},
         "no screen": {"survivors": 16},
         "hasty promotion": {"promote": 0.55, "drop": 0.45},
         "race on all rows": {"race_block": 500},
@@ -234,7 +252,7 @@ def ablations() -> dict[str, dict[str, Json]]:
     return {name: options for name, options in wanted.items() if set(options) <= known}
 
 
-def run_contender(name: str, office: Office, seed: int, cap: int, options: Mapping[str, Json]) -> Result:
+def run_contender(name: str, office: AnyOffice, seed: int, cap: int, options: Mapping[str, Json]) -> Result:
     """Run whoever has this name; `options` are for backprop. `backprop: …` is an ablation, `…+proof` pays FINISH."""
     if name.startswith("gepa"):
         return run_gepa(office, seed, cap, gepa_variants()[name])

@@ -17,7 +17,7 @@ import pytest
 from bench import FastBench, scorer_of
 from families import FAMILIES, REPORTING, TUNING, Family, Office, office_of
 from run import run_trial
-from searches import OfficeAdapter, ablations, examples_of, gepa_variants, parts_of, run_contender
+from searches import OfficeAdapter, ablations, gepa_variants, parts_of, run_contender
 from tables import area, reaches, report
 
 from promptprop.adapters.models.offline.meaning import reader_of
@@ -29,7 +29,7 @@ FROZEN = "7043941886265642a24197150d02dd6d"
 
 
 def bench_of(office: Office, cap: int = 10**9) -> FastBench:
-    return FastBench(office, examples_of(office), cap)
+    return FastBench(office, office.examples(), cap)
 
 
 @pytest.mark.parametrize("family", EVERY)
@@ -122,7 +122,7 @@ def test_no_contender_makes_more_task_calls_than_its_cap(contender: str) -> None
     for family in (TUNING[0], TUNING[5]):
         result = run_contender(contender, office_of(family, 0), 0, 250, {})
         assert 0 < result.calls <= 250
-        assert "{{ text }}" in result.prompt
+        assert "{{ text }}" in result.texts["main"]
 
 
 def test_backprop_returns_more_than_its_seed_is_worth() -> None:
@@ -130,8 +130,8 @@ def test_backprop_returns_more_than_its_seed_is_worth() -> None:
     for family in TUNING[:4]:
         office = office_of(family, 0)
         rows = [row.id for row in parts_of(office, 0)["test"]]
-        prompt = run_contender("backprop", office, 0, 600, {}).prompt
-        gains.append(office.true(prompt, rows) - office.true(office.seed_prompt, rows))
+        prompt = run_contender("backprop", office, 0, 600, {}).texts
+        gains.append(office.true_of(prompt, rows) - office.true(office.seed_prompt, rows))
     assert min(gains) >= 0
     assert sum(gains) / len(gains) > 0.05
 
@@ -163,7 +163,7 @@ def learned(family: Family, write: Callable[[FastBench, list[dict[str, Json]], i
     office = office_of(family, 3)
     bench, adapter = bench_of(office), OfficeAdapter(bench_of(office))
     needy = [name for name, row in office.world.rows.items() if row.needs and row.right == row.expected]
-    examples, total = examples_of(office), 0
+    examples, total = office.examples(), 0
     for number in range(batches):
         batch = [examples[name] for name in random.Random(number).sample(needy, 3)]
         traced = adapter.evaluate(batch, {"main": office.seed_prompt}, capture_traces=True)
@@ -256,7 +256,7 @@ def test_the_scorer_of_a_jury_is_silent_at_times_and_prefers_what_is_right() -> 
     office = next(office_of(family, 0) for family in TUNING if family.metric == "jury")
     scorer, scores = scorer_of(office), {True: list[float](), False: list[float]()}
     silent = 0
-    for example in examples_of(office).values():
+    for example in office.examples().values():
         for output in (text_of(example.expected), "nonsense"):
             _, score = scorer.score(output, example)
             silent += score is None

@@ -73,6 +73,10 @@ def answer_chain_role(chain: ChainWorld, part: str, variant: str, messages: Sequ
         step: Mind(world, world.rewriter.variant(variant), f"{about}/{step}", form, replicate)
         for step, world in chain.steps.items()
     }
+    alone = of_one_step(chain, text)
+    if alone is not None:
+        step, shown = alone
+        return roles.reply_to(part, heads[step], shown, variant)
     evidence = evidence_by_step(chain, text)
     writer = heads[chain.last]
     if part == "critic":
@@ -105,6 +109,25 @@ def answer_chain_role(chain: ChainWorld, part: str, variant: str, messages: Sequ
     return roles.written(
         writer, {"hypothesis": " ".join(said) or "Clearer wording helps.", "prompts": texts}, "prompts"
     )
+
+
+def of_one_step(chain: ChainWorld, text: str) -> tuple[str, Evidence] | None:
+    """The step, with its evidence, that a request is about which shows one prompt in a fence and none in tagged blocks.
+
+    That is the first step whose rows it quotes: what that step wrote may read as a row of the next. What a step before
+    the last wrote is held against what is right, as in a trace: the text says only how the chain should have ended.
+    """
+    for step, world in chain.steps.items():
+        evidence = read_evidence(world, text)
+        if evidence.tagged:
+            return None
+        if evidence.quoted:
+            if step != chain.last:
+                evidence = replace(
+                    evidence, quoted=tuple(replace(one, expected=one.row.right) for one in evidence.quoted)
+                )
+            return step, evidence
+    return None
 
 
 def evidence_by_step(chain: ChainWorld, text: str) -> dict[str, Evidence]:

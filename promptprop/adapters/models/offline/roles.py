@@ -57,9 +57,12 @@ def answer_role(world: World, part: str, variant: str, messages: Sequence[Messag
     text, about, form = opened(part, messages)
     mind = Mind(world, world.rewriter.variant(variant), about, form, replicate)
     evidence = read_evidence(world, text)
-    if part == "critic":
-        return _critic_reply(mind, evidence)
-    return _rewriter_reply(mind, evidence, variant)
+    return reply_to(part, mind, evidence, variant)
+
+
+def reply_to(part: str, mind: Mind, evidence: Evidence, variant: str) -> str:
+    """The reply of `critic` or `rewriter` to what a request shows of one step."""
+    return _critic_reply(mind, evidence) if part == "critic" else _rewriter_reply(mind, evidence, variant)
 
 
 def opened(part: str, messages: Sequence[Message]) -> tuple[str, str, str]:

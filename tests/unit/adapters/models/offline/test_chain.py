@@ -16,6 +16,7 @@ from promptprop.adapters.models.offline.chain import (
     evidence_by_step,
     load_any,
 )
+from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.adapters.models.offline.world import World
 from promptprop.api import optimize_async
 from promptprop.domain.errors import ConfigError
@@ -121,6 +122,37 @@ def test_remarks_change_the_prompt_of_their_step_alone(chain: ChainWorld) -> Non
         changed.update(step for step, prompt in prompts.items() if prompt.text.strip() != PROMPTS[step].strip())
     assert changed["facts"] >= 8
     assert changed["desk"] == 0
+
+
+def reflected(chain: ChainWorld, step: str, replicate: int) -> set[str]:
+    """The rules of a step that a question about this step alone, in GEPA's form, brings into its prompt."""
+    from gepa.strategies.instruction_proposal import InstructionProposalSignature
+
+    rows = [row for row, one in chain.steps[step].rows.items() if one.needs][:6]
+    shown = []
+    for row in rows:
+        facts, desk = walked(chain, row)
+        letter, wrote = dict(chain.steps["facts"].rows[row].inputs), facts
+        if step == "desk":
+            letter, wrote = {"facts": facts}, desk
+        expected = text_of(chain.steps["desk"].rows[row].expected)
+        shown.append({"Inputs": letter, "Generated Outputs": wrote, "Feedback": f"expected {expected}"})
+    asked = {"current_instruction_doc": PROMPTS[step], "dataset_with_feedback": shown, "prompt_template": None}
+    text = str(InstructionProposalSignature.prompt_renderer(asked))
+    reply = answer_chain_role(chain, "rewriter", "strong", (Message("user", text),), replicate)
+    told = InstructionProposalSignature.output_extractor(reply)["new_instruction"]
+    return set(reader_of(chain.steps[step]).stated(str(told)).rules)
+
+
+@pytest.mark.parametrize("step", ["facts", "desk"])
+def test_a_question_about_one_prompt_in_a_fence_is_answered_for_the_step_whose_rows_it_quotes(
+    chain: ChainWorld, step: str
+) -> None:
+    learned = Counter[str]()
+    for replicate in range(12):
+        learned.update(reflected(chain, step, replicate))
+    assert learned.total() >= 6, learned
+    assert set(learned) <= set(chain.steps[step].rules)
 
 
 def test_a_failure_without_a_number_or_with_the_right_answer_is_none(chain: ChainWorld) -> None:
