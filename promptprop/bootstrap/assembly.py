@@ -13,7 +13,7 @@ from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import is_simulated, open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, digest, text_of
-from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, RunRow
+from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from promptprop.domain.config import RunConfig
     from promptprop.services.engine import Assembly, Engine
     from promptprop.services.plan import Plan
-    from promptprop.services.workbench import EndpointSpec
+    from promptprop.services.reserve import EndpointSpec
 
 DRAFTS = 3  # seeds that are written from the task and train rows, where asked for
 CONFIRM_SHARE = 0.3  # of select: rows that the search does not see, to choose among the shortlist
@@ -54,6 +54,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.roles.registry import load_roles
     from promptprop.services.engine import Assembly
     from promptprop.services.plan import require_payable
+    from promptprop.services.reserve import questions_of
     from promptprop.services.workbench import Equipment
 
     config = RunConfig.model_validate(run.snapshot["config"])
@@ -68,7 +69,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
             program=brief.program,
             store=store,
             ledger=ledger,
-            scorer=build_run_scorer(config, Path(run.snapshot["folder"])),
+            scorer=build_run_scorer(config, Path(run.snapshot["folder"]), run.snapshot["roles"]),
             roles=load_roles(run.snapshot["roles"]),
             endpoints=specs,
             clock=SystemClock(),
@@ -77,7 +78,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         )
         require_priced(config, specs)
         if run.activity == "optimize":
-            require_payable(budget, finish_reserve(optimizer, brief, specs, equipment.longest_inputs))
+            questions = questions_of(equipment.scorer)
+            require_payable(budget, finish_reserve(optimizer, brief, specs, equipment.longest_inputs, questions))
     except BaseException:
         for endpoint in endpoints.values():
             await endpoint.client.close()
@@ -103,14 +105,18 @@ def cache_of(run: RunRow) -> CacheMode:
 
 
 def finish_reserve(
-    optimizer: Optimizer, brief: Brief, endpoints: Mapping[str, EndpointSpec], longest_inputs: int
+    optimizer: Optimizer,
+    brief: Brief,
+    endpoints: Mapping[str, EndpointSpec],
+    longest_inputs: int,
+    questions: Sequence[QuestionBound] = (),
 ) -> Amount:
     """What is held back for FINISH at the start, before any candidate is longer than the seeds."""
-    from promptprop.services.workbench import reserve_for, uses_of
+    from promptprop.services.reserve import reserve_for, uses_of
 
     longest = max(seed.length for seed in brief.seeds)
     inputs = longest_inputs * max(uses_of(seed) for seed in brief.seeds)
-    return reserve_for(brief.program, endpoints, inputs, optimizer.shape(brief).finish, longest)
+    return reserve_for(brief.program, endpoints, inputs, optimizer.shape(brief).finish, longest, questions)
 
 
 def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
@@ -170,6 +176,7 @@ async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     """What this run will take. Free: no model is called and no key is needed. Raises ConfigError, DataError."""
     from promptprop.domain.config import RunConfig
     from promptprop.services.plan import make_plan
+    from promptprop.services.reserve import questions_of
 
     config = RunConfig.model_validate(run.snapshot["config"])
     specs = price_endpoints(config, environment, run.activity)
@@ -178,5 +185,7 @@ async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     rows = (brief.train or brief.select)[:PLAN_SAMPLE]
     sample = store.examples(run.dataset_id, [row.id for row in rows])
     longest_inputs = _longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test])
-    reserve = finish_reserve(optimizer, brief, specs, longest_inputs)
-    return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget, reserve)
+    scorer = build_run_scorer(config, Path(run.snapshot["folder"]), run.snapshot["roles"])
+    questions = questions_of(scorer)
+    reserve = finish_reserve(optimizer, brief, specs, longest_inputs, questions)
+    return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget, reserve, questions)

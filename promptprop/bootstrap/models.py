@@ -11,7 +11,7 @@ from promptprop.domain.budget import Price
 from promptprop.domain.errors import ConfigError, Problem
 from promptprop.domain.models import PICO, Json, RoleName, digest
 from promptprop.ports import ModelClient
-from promptprop.services.workbench import EndpointSpec
+from promptprop.services.reserve import EndpointSpec
 
 if TYPE_CHECKING:
     from promptprop.adapters.models.endpoint import Endpoint
@@ -22,10 +22,20 @@ ROLES_OF = {"optimize": ("critic", "rewriter"), "evaluate": ()}
 
 
 def needed_endpoints(config: RunConfig, activity: str) -> dict[str, ModelConfig]:
-    """The models that an activity calls, by alias: those of the steps, and the roles that it asks."""
+    """The models that an activity calls, by alias: those of the steps, the roles that it asks, and what metrics ask."""
     steps = {step.endpoint for step in config.steps or ()} or {"task"}
-    wanted = {*steps, *ROLES_OF[activity]}
+    wanted = {*steps, *ROLES_OF[activity], *asked_by_metrics(config)}
     return {alias: model for alias, model in config.endpoints.items() if alias in wanted}
+
+
+def asked_by_metrics(config: RunConfig) -> set[str]:
+    """Aliases of the models that metrics ask: jurors of each jury, all of them where it names none."""
+    wanted: set[str] = set()
+    for metric in config.metrics:
+        if metric.type == "jury":
+            named = metric.options.get("jurors") or [juror.name for juror in config.models.jury]
+            wanted |= {f"juror.{name}" for name in named if isinstance(name, str)}
+    return wanted
 
 
 async def open_endpoints(
@@ -48,7 +58,7 @@ async def open_endpoints(
                 await opened.client.close()
             raise
         name = _named(model, environment, alias).model
-        callers = CALLERS if alias == "task" or alias.startswith("step.") else ROLE_CALLERS
+        callers = CALLERS if alias == "task" or alias.startswith(("step.", "juror.")) else ROLE_CALLERS
         endpoints[alias] = Endpoint(
             alias=alias,
             model=name,
@@ -112,7 +122,8 @@ def _spec(config: RunConfig, alias: str, model: ModelConfig, price: Price | None
 def _longest_answer(alias: str, model: ModelConfig) -> int:
     from promptprop.domain.config import max_tokens_of
 
-    role: RoleName = "task" if alias.startswith("step.") else alias  # type: ignore[assignment]  # the others are roles
+    family = alias.partition(".")[0]
+    role: RoleName = "task" if family == "step" else family  # type: ignore[assignment]  # the others are roles
     return max_tokens_of(role, model)
 
 

@@ -51,14 +51,15 @@ async def prepare(
     program, seeds = prompts or read_prompts(config)
     check_variables(config, program, seeds)
     dataset_id = await store.put_dataset(config.name, limited_examples(config))
+    templates = _templates(config)
     snapshot = {
         "engine": __version__,
         "config": config.snapshot(),
         "path": str(loaded.path),
         "program": [[step.id, step.output, step.endpoint] for step in program.steps],
         "seeds": [[[step, prompt.as_json()] for step, prompt in seed.prompts.items()] for seed in seeds],
-        "roles": _templates(config),
-        "scorer": build_run_scorer(config, loaded.path.parent).fingerprint,
+        "roles": templates,
+        "scorer": build_run_scorer(config, loaded.path.parent, templates).fingerprint,
         "folder": str(loaded.path.resolve().parent),
         "worlds": {
             alias: world_digest(config, model)

@@ -179,10 +179,35 @@ class Belief:
         return 0.5 * math.erfc((least - self.mean) / self.error / math.sqrt(2))
 
 
-def update(belief: Belief, before: Sequence[float], after: Sequence[float]) -> Belief:
+def panel_error(votes: Sequence[Mapping[str, float]]) -> float:
+    """The standard error of a panel's score, by how its jurors differ beyond what sets each apart on average.
+
+    `votes` holds those of each answer by juror; answers with one vote tell nothing. That jurors are strict or kind does
+    not count, since it is the same for every candidate. 0 where nothing is known.
+
+    >>> panel_error([{"a": 0.2, "b": 0.4}, {"a": 0.5, "b": 0.7}])
+    0.0
+    """
+    several = [one for one in votes if len(one) > 1]
+    apart: dict[str, list[float]] = {}
+    for one in several:
+        mean = sum(one.values()) / len(one)
+        for name, vote in one.items():
+            apart.setdefault(name, []).append(vote - mean)
+    usual = {name: sum(off) / len(off) for name, off in apart.items()}
+    variances = []
+    for one in several:
+        mean, count = sum(one.values()) / len(one), len(one)
+        left = sum((vote - mean - usual[name]) ** 2 for name, vote in one.items()) / (count - 1)
+        variances.append(left / count)
+    return math.sqrt(sum(variances) / len(variances)) if variances else 0.0
+
+
+def update(belief: Belief, before: Sequence[float], after: Sequence[float], judge_error: float = 0.0) -> Belief:
     """The belief after these rows' scores of both candidates: precision-weighted, as for two normal means.
 
-    The rows' own error has two pseudo-rows of the scores' variance, so that a few equal rows prove nothing.
+    The rows' own error has two pseudo-rows of the scores' variance, so that a few equal rows prove nothing; and it is
+    never less than what the judges' own error makes of two scores.
 
     >>> update(Belief(0.0, 0.1), [], [])
     Belief(mean=0.0, error=0.1)
@@ -193,6 +218,7 @@ def update(belief: Belief, before: Sequence[float], after: Sequence[float]) -> B
         return belief
     mean = sum(differences) / count
     spread = sum((difference - mean) ** 2 for difference in differences) + variance_of([*before, *after]) * 2
+    spread = max(spread, 2 * judge_error**2 * count)
     told, held = (count + 1) * count / spread, 1 / belief.error**2
     return Belief((mean * told + belief.mean * held) / (told + held), 1 / math.sqrt(told + held))
 

@@ -1,15 +1,18 @@
-"""What all metrics written in code share: options that describe themselves, and the ways to phrase feedback."""
+"""What all metrics share: options that describe themselves, and the ways to phrase feedback."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain.models import Example, Json, Judgement, storable, text_of
+from promptprop.ports import Question, QuestionBound, Told
 
 FEEDBACK_LIMIT = 400
 SHOWN_LIMIT = 110
@@ -28,8 +31,8 @@ class MetricOptions(BaseModel):
 OptionsT = TypeVar("OptionsT", bound=MetricOptions)
 
 
-class CodeMetric(ABC, Generic[OptionsT]):
-    """A metric written in code: implements the port `Metric` without model calls.
+class DescribedMetric(ABC, Generic[OptionsT]):
+    """What every metric has, whether it is written in code or asks models.
 
     `needs_expected` tells that no options make it useful without expected answers; `sample` is a line of YAML for the
     reference; `revision` grows when the same options begin to give other scores, so that fingerprints change.
@@ -46,10 +49,6 @@ class CodeMetric(ABC, Generic[OptionsT]):
         self.options = options
         self.folder = folder
 
-    @abstractmethod
-    def judge(self, output: str, example: Example) -> Judgement:
-        """Score in [0, 1] with feedback of at most 400 characters; raises nothing."""
-
     @property
     def judges_without_expected(self) -> bool:
         """True if, with these options, a row without an expected answer can be scored."""
@@ -59,6 +58,57 @@ class CodeMetric(ABC, Generic[OptionsT]):
     def sources(self) -> Json:
         """What shapes the scores besides the options: contents of files, source texts."""
         return None
+
+
+class CodeMetric(DescribedMetric[OptionsT]):
+    """A metric written in code: implements the port `Metric` without model calls."""
+
+    @abstractmethod
+    def judge(self, output: str, example: Example) -> Judgement:
+        """Score in [0, 1] with feedback of at most 400 characters; raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A juror of the configuration: its name, and its weight in a weighted mean."""
+
+    name: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What metrics that ask models know of the run: its task, its jurors, the juror's template, who embeds."""
+
+    task: str = ""
+    jury: tuple[Seat, ...] = ()
+    juror_template: str = ""
+    embeds: bool = False
+
+
+class AskingMetric(DescribedMetric[OptionsT]):
+    """A metric that asks models: implements the port `ModelMetric`."""
+
+    def __init__(self, metric_id: str, options: OptionsT, folder: Path, setting: Setting) -> None:
+        """Take validated options and the setting. Raises ConfigError."""
+        super().__init__(metric_id, options, folder)
+        self.setting = setting
+
+    @abstractmethod
+    def consider(
+        self, output: str, example: Example, judgements: Mapping[str, Judgement], told: Sequence[Told]
+    ) -> tuple[Question, ...] | dict[str, Judgement]:
+        """The next questions, or the judgements by id; raises nothing."""
+
+    @property
+    def leans_on(self) -> frozenset[str]:
+        """Ids of metrics in code whose judgements it looks at."""
+        return frozenset()
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[QuestionBound, ...]:
+        """The most that it asks, by endpoint."""
 
 
 def judged(score: float | None, feedback: str = "") -> Judgement:

@@ -12,7 +12,7 @@ from promptprop.domain.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from promptprop.metrics.base import CodeMetric
+    from promptprop.metrics.base import DescribedMetric
 
 METRICS: dict[str, str] = {
     "exact": "promptprop.metrics.text:Exact",
@@ -21,6 +21,7 @@ METRICS: dict[str, str] = {
     "numeric": "promptprop.metrics.numbers:Numeric",
     "json_schema": "promptprop.metrics.structured:JsonSchema",
     "json_fields": "promptprop.metrics.fields:JsonFields",
+    "jury": "promptprop.metrics.jury:Jury",
     "python": "promptprop.metrics.custom:PythonFunction",
 }
 
@@ -32,7 +33,7 @@ def runs_python(type_name: str) -> bool:
     return type_name == "python" or type_name.startswith(PYTHON_PREFIX)
 
 
-def load_metric(type_name: str) -> type[CodeMetric[Any]]:
+def load_metric(type_name: str) -> type[DescribedMetric[Any]]:
     """The class behind a type; `python:module.function` leads to the class of `python`. Raises ConfigError."""
     name = "python" if runs_python(type_name) else type_name
     if name not in METRICS:
@@ -43,7 +44,7 @@ def load_metric(type_name: str) -> type[CodeMetric[Any]]:
             f"unknown metric type `{type_name}`", remedy=f"{guess}Known types: {known}, and python:module.function."
         )
     module, _, attribute = METRICS[name].partition(":")
-    metric: type[CodeMetric[Any]] = getattr(import_module(module), attribute)
+    metric: type[DescribedMetric[Any]] = getattr(import_module(module), attribute)
     return metric
 
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from promptprop.domain.errors import ConfigError, Problem
 from promptprop.domain.models import Example, Json, Judgement, digest
 from promptprop.metrics.registry import PYTHON_PREFIX, load_metric
-from promptprop.ports import Metric
+from promptprop.ports import Metric, ModelMetric
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-    from promptprop.metrics.base import CodeMetric
+    from promptprop.metrics.base import DescribedMetric, Setting
 
 HARD_NEGATIVE_CAP = 0.39
 """What an answer with a hard negative can score at most: hard negatives keep a score under 40 of 100."""
@@ -62,6 +62,17 @@ class WeighedMetric:
     share: Share = Share()
     fingerprint: str = ""
     needs_expected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedAsking:
+    """The same of a metric that asks models; `leans_on` are ids of metrics in code that it looks at."""
+
+    metric: ModelMetric
+    share: Share = Share()
+    fingerprint: str = ""
+    needs_expected: bool = False
+    leans_on: frozenset[str] = frozenset()
 
 
 def combine(judgements: Mapping[str, Judgement], shares: Mapping[str, Share]) -> float | None:
@@ -108,17 +119,17 @@ def judge_hard_negatives(output: str, example: Example) -> Judgement | None:
 
 
 class Scorer:
-    """Judges answers with all programmatic metrics of a configuration and combines what they say.
+    """Judges answers with all metrics in code and combines what all metrics say.
 
-    Metrics judged elsewhere (a jury) have their share in the score too: add their judgements and call `combine`.
+    Metrics that ask models (`asking`) have their share in the score too: add their judgements and call `combine`.
     """
 
-    def __init__(self, metrics: Sequence[WeighedMetric], elsewhere: Sequence[MetricSpec] = ()) -> None:
+    def __init__(self, metrics: Sequence[WeighedMetric], asking: Sequence[WeighedAsking] = ()) -> None:
         """Take the metrics in the order in which reports show them; ids are distinct."""
         self.metrics = tuple(metrics)
-        self.elsewhere = tuple(elsewhere)
-        self.shares = {part.metric.id: part.share for part in self.metrics}
-        self.shares |= {spec.id: _share(spec, float(spec.options.get("threshold", 1.0))) for spec in self.elsewhere}
+        self.asking = tuple(part.metric for part in asking)
+        self._parts: tuple[WeighedMetric | WeighedAsking, ...] = (*self.metrics, *asking)
+        self.shares = {part.metric.id: part.share for part in self._parts}
 
     def judge(self, output: str, example: Example) -> dict[str, Judgement]:
         """Each metric's judgement by id, then that of `hard_negatives` where the row has literal ones."""
@@ -134,42 +145,48 @@ class Scorer:
         return judgements, self.combine(judgements)
 
     def combine(self, judgements: Mapping[str, Judgement]) -> float | None:
-        """One score from all judgements, those of metrics judged elsewhere included."""
+        """One score from all judgements, those of metrics that ask models included."""
         return combine(judgements, self.shares)
 
     @property
     def needs_expected(self) -> bool:
         """True if, with the options given, some metric can judge no row that has no expected answer."""
-        return any(part.needs_expected for part in self.metrics)
+        return any(part.needs_expected for part in self._parts)
 
     @property
     def fingerprint(self) -> str:
         """32 hex digits over all that shapes scores: types, options, files, sources of functions, weights and gates."""
-        shapes = {part.metric.id: part.fingerprint for part in self.metrics}
-        shapes |= {spec.id: digest([spec.type, dict(spec.options)]) for spec in self.elsewhere}
+        shapes = {part.metric.id: part.fingerprint for part in self._parts}
         shares = {name: [share.weight, share.gate, share.threshold] for name, share in self.shares.items()}
         return digest({"metrics": shapes, "shares": shares, "hard_negative_cap": HARD_NEGATIVE_CAP})
 
 
-def build_scorer(specs: Sequence[MetricSpec], folder: Path, elsewhere: Sequence[MetricSpec] = ()) -> Scorer:
+def build_scorer(specs: Sequence[MetricSpec], folder: Path, setting: Setting | None = None) -> Scorer:
     """Build all metrics; paths in options start at `folder`. Raises ConfigError with every problem found.
 
-    `elsewhere` names metrics that are not judged by code, such as a jury: they get a share and nothing else.
+    `setting` is what metrics that ask models know of the run; without one there are no jurors.
     """
-    problems = _id_problems([*specs, *elsewhere])
-    metrics: list[WeighedMetric] = []
+    problems = _id_problems(specs)
+    parts: list[WeighedMetric | WeighedAsking] = []
     for spec in specs:
         try:
-            metrics.append(_build(spec, folder))
+            parts.append(_build(spec, folder, setting))
         except ConfigError as error:
             problems += [Problem(f"metric `{spec.id}`: {p.message}", p.place, p.remedy) for p in error.problems]
-    if not problems and metrics and not any(spec.weight != 0 or spec.gate for spec in [*specs, *elsewhere]):
+    metrics = [part for part in parts if isinstance(part, WeighedMetric)]
+    asking = [part for part in parts if isinstance(part, WeighedAsking)]
+    names = {part.metric.id for part in metrics}
+    for part in asking:
+        for name in sorted(part.leans_on - names):
+            remedy = f"known: {', '.join(names)}" if names else "list one under metrics:"
+            problems.append(Problem(f"metric `{part.metric.id}`: no metric in code has the id `{name}`", remedy=remedy))
+    if not problems and parts and not any(spec.weight != 0 or spec.gate for spec in specs):
         problems.append(
             Problem("no metric has a weight above 0", remedy="Give one metric a weight, or make it a gate.")
         )
     if problems:
         raise ConfigError(problems)
-    return Scorer(metrics, elsewhere)
+    return Scorer(metrics, asking)
 
 
 def _id_problems(specs: Sequence[MetricSpec]) -> list[Problem]:
@@ -188,7 +205,9 @@ def _share(spec: MetricSpec, threshold: float) -> Share:
     return Share(weight, spec.gate, threshold)
 
 
-def _build(spec: MetricSpec, folder: Path) -> WeighedMetric:
+def _build(spec: MetricSpec, folder: Path, setting: Setting | None) -> WeighedMetric | WeighedAsking:
+    from promptprop.metrics.base import AskingMetric, CodeMetric, Setting
+
     kind = load_metric(spec.type)
     given = dict(spec.options)
     if spec.type.startswith(PYTHON_PREFIX):
@@ -198,17 +217,23 @@ def _build(spec: MetricSpec, folder: Path) -> WeighedMetric:
     options = _options(kind, given)
     if "threshold" in given and not spec.gate:
         raise ConfigError("`threshold` has a meaning for gates only", remedy="Add `gate: true`, or drop the threshold.")
+    share = _share(spec, options.threshold)
+    if issubclass(kind, AskingMetric):
+        asking = kind(spec.id, options, folder, setting or Setting())
+        fingerprint = _fingerprint(asking, kind.revision)
+        return WeighedAsking(asking, share, fingerprint, not asking.judges_without_expected, asking.leans_on)
     metric = kind(spec.id, options, folder)
-    shape = [kind.__name__, kind.revision, options.model_dump(mode="json", by_alias=True), metric.sources]
-    return WeighedMetric(
-        metric=metric,
-        share=_share(spec, options.threshold),
-        fingerprint=digest(shape),
-        needs_expected=not metric.judges_without_expected,
-    )
+    if not isinstance(metric, CodeMetric):
+        raise TypeError(f"{kind.__name__} is no metric")
+    return WeighedMetric(metric, share, _fingerprint(metric, kind.revision), not metric.judges_without_expected)
 
 
-def _options(kind: type[CodeMetric[Any]], given: Mapping[str, Json]) -> Any:
+def _fingerprint(metric: DescribedMetric[Any], revision: int) -> str:
+    options = metric.options.model_dump(mode="json", by_alias=True)
+    return digest([type(metric).__name__, revision, options, metric.sources])
+
+
+def _options(kind: type[DescribedMetric[Any]], given: Mapping[str, Json]) -> Any:
     from pydantic import ValidationError
 
     try:

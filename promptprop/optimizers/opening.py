@@ -43,7 +43,7 @@ async def measure_headroom(
         for one, two in zip(first, again, strict=True)
         if one is not None and one.score is not None and two.score is not None
     ]
-    return _finding(list(known.values()), again, pairs, options.passing)
+    return _finding(list(known.values()), again, pairs, scores.passing(options.passing))
 
 
 def _finding(
@@ -103,7 +103,7 @@ def _leader(scores: Scores, running: Sequence[Candidate], met: Sequence[Row]) ->
 
 def _chance(scores: Scores, best: Candidate, other: Candidate, met: Sequence[Row]) -> float:
     before, after, _ = scores.pairs(best.id, other.id, met)
-    return update(Belief(0.0, SEEDS_DIFFER), before, after).chance_above()
+    return update(Belief(0.0, SEEDS_DIFFER), before, after, scores.judge_error).chance_above()
 
 
 async def draft_seeds(bench: Workbench, brief: Brief, longest: int) -> list[Proposal]:

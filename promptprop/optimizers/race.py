@@ -60,7 +60,7 @@ async def race(
             child = runner.child
             before, after, _ = scores.pairs(parent.id, child.candidate.id, met)
             child.delta = difference_of(before, after)
-            runner.belief = update(belief_of(child.gain), before, after)
+            runner.belief = update(belief_of(child.gain), before, after, scores.judge_error)
             child.outcome = _outcome(runner, options, at_end=number == len(track))
         running = [runner for runner in running if runner.child.outcome is None]
     return runners

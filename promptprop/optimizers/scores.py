@@ -7,9 +7,12 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from promptprop.domain.events import Estimate
 from promptprop.domain.models import Candidate, Cell, Evaluation, Row
 from promptprop.domain.people import Correction
-from promptprop.domain.selection import Standing, standing_of
+from promptprop.domain.selection import Standing, panel_error, standing_of
 from promptprop.domain.statistics import mean_interval, paired_difference
 from promptprop.ports import Workbench
+
+UNSURE = 2.0  # standard errors of the judges that an answer may seem to lack
+LEAST_PASSING = 0.5
 
 
 def mean_of(scores: Collection[float]) -> Estimate:
@@ -39,6 +42,8 @@ class Scores:
     def __init__(self) -> None:
         """Start empty."""
         self._cells: dict[str, dict[str, Evaluation]] = {}
+        self._votes: list[dict[str, float]] = []
+        self._judge_error: float | None = 0.0
 
     @property
     def asked(self) -> int:
@@ -63,6 +68,21 @@ class Scores:
         """Remember evaluations that were asked for elsewhere (first replicates only)."""
         for evaluation in evaluations:
             self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
+            votes = {name: word.score for name, word in evaluation.judgements.items() if "/" in name}
+            if votes:
+                self._votes.append({name: vote for name, vote in votes.items() if vote is not None})
+                self._judge_error = None
+
+    @property
+    def judge_error(self) -> float:
+        """The standard error of a panel's score, by the votes so far; 0 without a panel."""
+        if self._judge_error is None:
+            self._judge_error = panel_error(self._votes)
+        return self._judge_error
+
+    def passing(self, wanted: float) -> float:
+        """The score from which on an answer is no failure: what is wanted, less what the judges are unsure about."""
+        return max(min(wanted, LEAST_PASSING), wanted - UNSURE * self.judge_error)
 
     def correct(self, corrections: Iterable[Correction]) -> None:
         """Put people's scores in the place of those that were measured."""

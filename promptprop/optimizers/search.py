@@ -83,6 +83,10 @@ class Search:
         """The first seed: what every claim is measured against."""
         return self.brief.seeds[0]
 
+    @property
+    def _passing(self) -> float:
+        return self.scores.passing(self.options.passing)
+
     def _hold(self, more: Sequence[Candidate] = ()) -> None:
         known = (*self.archive.members.values(), *(child.candidate for child in self.now.children), *more)
         hold_finish(self.bench, self.brief, self.options.shortlist, known)
@@ -152,9 +156,7 @@ class Search:
         lineage = self.archive.lineage(parent)
         mended = {row for rows in self.archive.mended_by(parent) for row in rows}
         while True:
-            evidence = failed_rows(
-                self.scores, self.bench, lineage, self.order, self.options.passing, self.suspects, mended
-            )
+            evidence = failed_rows(self.scores, self.bench, lineage, self.order, self._passing, self.suspects, mended)
             fresh = self._unmet(lineage, mended)[:EVIDENCE_BLOCK]
             if len(evidence.failures) >= self.wanted or not fresh:
                 break
@@ -181,7 +183,7 @@ class Search:
             for failure in evidence.failures
             if self.quoted.get(failure.example_id, 0) >= SUSPECT_AFTER
             and len(met := self.scores.met_by(failure.example_id)) > SUSPECT_AFTER
-            and all((one.score or 0.0) < self.options.passing for one in met)
+            and all((one.score or 0.0) < self._passing for one in met)
         ]
         if found:
             self.suspects.update(found)

@@ -3,7 +3,20 @@
 One contract suite per port runs on every implementation (`tests/contracts/`).
 """
 
-from promptprop.ports.loop import Brief, Metric, Optimizer, Reviewer, Role, Scorer, Shape, Workbench
+from promptprop.ports.loop import (
+    Brief,
+    Metric,
+    ModelMetric,
+    Optimizer,
+    Question,
+    QuestionBound,
+    Reviewer,
+    Role,
+    Scorer,
+    Shape,
+    Told,
+    Workbench,
+)
 from promptprop.ports.models import Ledger, ModelClient
 from promptprop.ports.sinks import Clock, EventSink, JobQueue, Tick
 from promptprop.ports.storage import (
@@ -31,8 +44,11 @@ __all__ = [
     "Ledger",
     "Metric",
     "ModelClient",
+    "ModelMetric",
     "Optimizer",
     "PromptVersion",
+    "Question",
+    "QuestionBound",
     "RecordedCall",
     "Reviewer",
     "Role",
@@ -41,5 +57,6 @@ __all__ = [
     "Shape",
     "Store",
     "Tick",
+    "Told",
     "Workbench",
 ]

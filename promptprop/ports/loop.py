@@ -20,6 +20,7 @@ from promptprop.domain.models import (
     Message,
     Program,
     Proposal,
+    RoleName,
     Row,
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
@@ -35,6 +36,53 @@ class Metric(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A model call that a metric needs for its judgement; `endpoint` is an alias such as `juror.strict` or `embed`."""
+
+    endpoint: str
+    role: RoleName
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a question: the reply's text, or why there is none."""
+
+    question: Question
+    text: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionBound:
+    """The most that a metric asks an endpoint for one answer: calls, and bytes of a call beside row and answer."""
+
+    endpoint: str
+    calls: int
+    size: int
+
+
+class ModelMetric(Protocol):
+    """Judges one answer by asking models. Pure: what it asks and says depends on its arguments alone."""
+
+    id: str
+
+    def consider(
+        self, output: str, example: Example, judgements: Mapping[str, Judgement], told: Sequence[Told]
+    ) -> tuple[Question, ...] | dict[str, Judgement]:
+        """The next questions, after what has been told so far; or its judgements by id, its own among them.
+
+        `judgements` are those of metrics that ask nobody. A score of None means that nobody could judge.
+        """
+        ...
+
+    @property
+    def bounds(self) -> tuple[QuestionBound, ...]:
+        """The most that it asks, by endpoint."""
+        ...
+
+
 class Scorer(Protocol):
     """All metrics of a run as one loss."""
 
@@ -44,7 +92,19 @@ class Scorer(Protocol):
         ...
 
     def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
-        """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge."""
+        """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge.
+
+        Metrics that ask models have no part in it.
+        """
+        ...
+
+    @property
+    def asking(self) -> Sequence[ModelMetric]:
+        """The metrics that ask models; whoever has their judgements calls `combine`."""
+        ...
+
+    def combine(self, judgements: Mapping[str, Judgement]) -> float | None:
+        """One score from all judgements; None where nothing could judge."""
         ...
 
 

@@ -13,6 +13,7 @@ from promptprop.ports import Role
 ROLES: dict[str, str] = {
     "critic": "promptprop.roles.critic:Critic",
     "rewriter": "promptprop.roles.rewriter:Rewriter",
+    "juror": "promptprop.roles.juror:Juror",
 }
 OWN_WORDS: dict[str, str] = {"reflector": "promptprop.roles.reflector:Reflector"}  # roles without a template
 ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter"}  # roles that have no model of their own
@@ -38,12 +39,18 @@ def check_templates(templates: Mapping[str, str]) -> None:
         "tried": [{"kind": "cause"}],
         "kind": "cause",
         "longest": 1000,
+        "inputs": {"x": "x"},
+        "answer": "x",
+        "expected": ["x"],
+        "soft_negatives": ["x"],
+        "hard_negatives": ["x"],
+        "features": [{"id": "x", "says": "x", "weight": 1}],
     }
     prompts = {"critic": {"main": "{{ x }}"}, "rewriter": {"main": Prompt.of("{{ x }}")}}
     roles = load_roles(templates)
     for name in ROLES:
         try:
-            roles[name].messages({**inputs, "prompts": prompts[name]})
+            roles[name].messages({**inputs, "prompts": prompts.get(name, {})})
         except ConfigError as error:
             raise ConfigError(f"the template of the role {name}: {error.problems[0].message}") from error
 

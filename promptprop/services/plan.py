@@ -10,9 +10,9 @@ from decimal import Decimal
 from promptprop.domain.budget import Amount, Budget, worst_case
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Example, Json, Message, Usage
-from promptprop.ports import Brief, Shape
+from promptprop.ports import Brief, QuestionBound, Shape
 from promptprop.roles.template import fill_prompt
-from promptprop.services.workbench import EndpointSpec
+from promptprop.services.reserve import EndpointSpec
 
 BYTES_PER_TOKEN = 4  # a usual share for English text; the bound is one
 LIKELY_ANSWER = 0.25  # of max_tokens: what answers usually take
@@ -66,12 +66,13 @@ def make_plan(
     sample: Sequence[Example],
     budget: Budget,
     reserve: Amount,
+    questions: Sequence[QuestionBound] = (),
 ) -> Plan:
-    """The plan from the seed's real messages on a sample of rows.
+    """The plan from the seed's real messages on a sample of rows, and from what metrics ask about each answer.
 
     `reserve` is what is held back for FINISH; `require_payable` refuses a budget that cannot hold it.
     """
-    evaluation = _evaluation(brief, endpoints, sample)
+    evaluation = _plus(_evaluation(brief, endpoints, sample), _questions(brief, endpoints, sample, questions))
     role = _role_call(brief, endpoints, sample) if shape.role_calls else NOTHING
     finish = replace(_times(evaluation, shape.finish), high=reserve)
     set_up = _times(evaluation, shape.set_up)
@@ -80,6 +81,7 @@ def make_plan(
     each_round = replace(each_round, high=most)
     rounds = _affordable(budget, _plus(finish, set_up).likely, each_round.likely, shape.rounds)
     steps = {step.endpoint for step in brief.program.steps} | ({"critic", "rewriter"} if shape.role_calls else set())
+    steps |= {bound.endpoint for bound in questions}
     return Plan(
         rows={
             "train": len(brief.train),
@@ -145,6 +147,26 @@ def _evaluation(brief: Brief, endpoints: Mapping[str, EndpointSpec], sample: Seq
             high=worst_case((Message("user", "x" * max(sizes)),), spec.max_tokens, spec.price),
         )
         totals = _plus(totals, step_range)
+    return totals
+
+
+def _questions(
+    brief: Brief, endpoints: Mapping[str, EndpointSpec], sample: Sequence[Example], questions: Sequence[QuestionBound]
+) -> Range:
+    """What metrics ask about one answer: each model once, as the whole panel would; at most as often as they may."""
+    rows = [len(str(dict(example.inputs)).encode()) for example in sample] or [0]
+    answer = endpoints[brief.program.steps[-1].endpoint].max_tokens
+    totals = NOTHING
+    for bound in questions:
+        spec = endpoints[bound.endpoint]
+        size = bound.size + sum(rows) // len(rows) + int(answer * LIKELY_ANSWER) * BYTES_PER_TOKEN
+        most = bound.size + 2 * max(rows) + 2 * answer * BYTES_PER_TOKEN
+        asked = Range(
+            low=_call(spec, size // BYTES_PER_TOKEN, 1),
+            likely=_call(spec, size // BYTES_PER_TOKEN, max(1, int(spec.max_tokens * LIKELY_ANSWER))),
+            high=worst_case((Message("user", "x" * most),), spec.max_tokens, spec.price).times(bound.calls),
+        )
+        totals = _plus(totals, asked)
     return totals
 
 

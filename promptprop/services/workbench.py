@@ -8,17 +8,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from promptprop.domain.budget import Amount, Budget, Price, Spend, worst_case
+from promptprop.domain.budget import Budget, Spend
 from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, raise_failure
 from promptprop.domain.models import (
     Answer,
     Ask,
-    Candidate,
     Cell,
     Evaluation,
     Example,
     Failure,
-    Json,
+    Judgement,
     Message,
     ModelRequest,
     Outcome,
@@ -32,24 +31,15 @@ from promptprop.ports import Clock, Ledger, Role, Scorer, Store
 from promptprop.roles.registry import ANSWERED_BY, REPAIR
 from promptprop.roles.template import fill_prompt
 from promptprop.services.commits import Commits
+from promptprop.services.consult import consult, unjudged
 from promptprop.services.desk import Desk
 from promptprop.services.draft import Draft
 from promptprop.services.replay import Replay
+from promptprop.services.reserve import EndpointSpec, questions_of, reserve_for, uses_of
 
 BLOCK = 2000  # cells in memory at once
 FEWEST_ERRORS = 5  # fewer missing rows than this stop a run only where nothing at all has a score
 SWIFT_SECONDS = 0.005  # a metric that takes longer for one answer judges when no request is under way
-RETRY_SHARE = 10  # one call in so many is held back for retries when FINISH is reserved
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointSpec:
-    """What a request to an endpoint says: model and parameters; `max_tokens` and price bound its worst case."""
-
-    model: str
-    parameters: Mapping[str, Json]
-    max_tokens: int
-    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +57,6 @@ class Equipment:
     clock: Clock
     max_error_rate: float = 0.1
     longest_inputs: int = 0
-
-
-def reserve_for(
-    program: Program, endpoints: Mapping[str, EndpointSpec], longest_inputs: int, evaluations: int, longest: int
-) -> Amount:
-    """The worst case of so many evaluations: UTF-8 bytes bound tokens, and retries get a share on top.
-
-    `longest_inputs` is in bytes, `longest` (of a candidate) in characters; a rewrite may hold letters of two bytes.
-    """
-    each, carried = Amount(), 0
-    for step in program.steps:
-        spec = endpoints[step.endpoint]
-        size = longest * 2 + longest_inputs + carried
-        each = each + worst_case((Message("user", "x" * size),), spec.max_tokens, spec.price)
-        carried += spec.max_tokens * 4
-    return each.times(evaluations + -(-evaluations // RETRY_SHARE))
-
-
-def uses_of(candidate: Candidate) -> int:
-    """How often a candidate's prompts can show a row's inputs: its placeholders, the step with most of them.
-
-    >>> uses_of(Candidate({"main": Prompt.of("{{ text }} … again: {{ text }}")}))
-    2
-    """
-    return max(1, *(prompt.text.count("{{") for prompt in candidate.prompts.values()))
 
 
 class LiveWorkbench:
@@ -160,7 +125,8 @@ class LiveWorkbench:
         """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
         self._searching = evaluations > 0
         kit = self._kit
-        kit.ledger.hold(reserve_for(kit.program, kit.endpoints, kit.longest_inputs * self._uses, evaluations, longest))
+        inputs, questions = kit.longest_inputs * self._uses, questions_of(kit.scorer)
+        kit.ledger.hold(reserve_for(kit.program, kit.endpoints, inputs, evaluations, longest, questions))
 
     async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
         """Evaluate cells; results in the order asked. Raises BudgetSpent, TooManyErrors."""
@@ -286,12 +252,17 @@ class LiveWorkbench:
         cap: str | None = None
         commits = Commits(self._write)
         try:
+            last = None if kit.scorer.asking else kit.program.steps[-1]  # where nobody is asked, the last step scores
+            left = 0
             for step in kit.program.steps:
                 asked = [draft for draft in drafts if not draft.failure]
-                cap, left = await self._step(step, asked, commits if step is kit.program.steps[-1] else None)
+                cap, left = await self._step(step, asked, commits if step is last else None)
                 if left:  # refused, or hopeless: what was answered before stays
-                    drafts = [draft for draft in drafts if draft.evaluation or draft.failure]
                     break
+            if kit.scorer.asking and not cap:
+                cap = await self._judge(drafts, commits)
+            if left or cap:
+                drafts = [draft for draft in drafts if draft.evaluation or draft.failure]
         finally:
             await commits.settle()
         evaluations = [draft.evaluation or draft.missing() for draft in drafts]
@@ -353,6 +324,24 @@ class LiveWorkbench:
             return
         draft.evaluation = draft.judged(*self._kit.scorer.score(draft.trace[-1].output, draft.example))
         commits.add(draft.evaluation)
+
+    async def _judge(self, drafts: Sequence[Draft], commits: Commits) -> str | None:
+        """Score answers by metrics that ask models, too. Returns the cap that refused a question, if any."""
+        steps = len(self._kit.program.steps)
+        answered = [draft for draft in drafts if not draft.failure and len(draft.trace) == steps]
+
+        def judged(draft: Draft, judgements: Mapping[str, Judgement]) -> None:
+            if draft.stored is not None and not draft.stored.error:
+                draft.evaluation = draft.stored
+                return
+            evaluation = draft.judged(judgements, self._kit.scorer.combine(judgements))
+            if evaluation.score is None:
+                draft.evaluation = evaluation.with_error(unjudged(judgements))  # committed with the block
+                return
+            draft.evaluation = evaluation
+            commits.add(evaluation)
+
+        return await consult(answered, self._kit.scorer, self._kit.endpoints, self._answers, judged)
 
     async def _write(self, evaluations: Sequence[Evaluation]) -> None:
         kit = self._kit

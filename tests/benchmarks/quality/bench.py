@@ -34,7 +34,7 @@ from promptprop.domain.models import (
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.metrics.scoring import MetricSpec, build_scorer
-from promptprop.ports import Scorer
+from promptprop.ports import ModelMetric, Scorer
 from promptprop.roles.registry import REPAIR, load_roles
 from promptprop.roles.template import fill_prompt
 
@@ -63,6 +63,7 @@ class JuryScorer:
 
     office: Office
     fingerprint: str = "jury"
+    asking: tuple[ModelMetric, ...] = ()
 
     def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
         """The panel's word; its feedback is that of a juror who knows the expected answer."""
@@ -70,6 +71,10 @@ class JuryScorer:
         score = jury_score(self.office, example.id, output, right)
         said = "" if right or score is None else f"expected {text_of(example.expected)}, got {output[:80]}"
         return {"panel": Judgement(score, said)}, score
+
+    def combine(self, judgements: Mapping[str, Judgement]) -> float | None:
+        """The panel's word is all there is."""
+        return judgements["panel"].score
 
 
 def scorer_of(office: Office | ChainOffice) -> Scorer:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Example, Judgement
+from promptprop.metrics.base import Seat, Setting
 from promptprop.metrics.scoring import (
     HARD_NEGATIVE_CAP,
     HARD_NEGATIVES,
@@ -175,10 +176,13 @@ def test_weights_of_zero_alone_are_refused(tmp_path: Path) -> None:
         build_scorer([MetricSpec("a", "exact", weight=0)], tmp_path)
 
 
-def test_metrics_judged_elsewhere_share_in_score_and_fingerprint(tmp_path: Path) -> None:
+JURY = Setting("Answer.", (Seat("one"), Seat("two")))
+
+
+def test_metrics_that_ask_models_share_in_score_and_fingerprint(tmp_path: Path) -> None:
     code = MetricSpec("a", "exact")
     scorers = [
-        build_scorer([code], tmp_path, [MetricSpec("panel", "jury", 3, options={"aggregate": how})])
+        build_scorer([code, MetricSpec("panel", "jury", 3, options={"aggregate": how})], tmp_path, JURY)
         for how in ("median", "mean")
     ]
     judgements, alone = scorers[0].score("x", Example("1", {}, "x"))
@@ -187,16 +191,36 @@ def test_metrics_judged_elsewhere_share_in_score_and_fingerprint(tmp_path: Path)
     assert len({build_scorer([code], tmp_path).fingerprint, *(scorer.fingerprint for scorer in scorers)}) == 3
 
 
+def test_who_judges_by_which_task_and_template_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    panel = MetricSpec("panel", "jury")
+    settings = [
+        JURY,
+        Setting("Another task.", JURY.jury),
+        Setting("Answer.", (Seat("one"), Seat("two", 2.0))),
+        Setting("Answer.", JURY.jury, juror_template="Score it."),
+    ]
+    assert len({build_scorer([panel], tmp_path, setting).fingerprint for setting in settings}) == 4
+
+
 def test_a_jury_alone_is_capped_by_hard_negatives() -> None:
-    scorer = build_scorer([], Path(), [MetricSpec("panel", "jury")])
+    scorer = build_scorer([MetricSpec("panel", "jury")], Path(), JURY)
     judgements, alone = scorer.score("we guarantee it", Example("1", {}, hard_negatives=({"literal": "guarantee"},)))
     assert alone is None
     assert scorer.combine({**judgements, "panel": Judgement(0.9)}) == HARD_NEGATIVE_CAP
 
 
-def test_ids_are_distinct_from_those_judged_elsewhere(tmp_path: Path) -> None:
+def test_a_jury_without_jurors_and_a_cascade_after_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"metric `panel`: a jury needs jurors"):
+        build_scorer([MetricSpec("panel", "jury")], tmp_path)
+    with pytest.raises(ConfigError, match="there is no juror `three`"):
+        build_scorer([MetricSpec("panel", "jury", options={"jurors": ["three"]})], tmp_path, JURY)
+    with pytest.raises(ConfigError, match="no metric in code has the id `label`"):
+        build_scorer([MetricSpec("panel", "jury", options={"cascade": {"after": "label"}})], tmp_path, JURY)
+
+
+def test_ids_are_distinct_from_those_of_metrics_that_ask(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="two metrics have the id `a`"):
-        build_scorer([MetricSpec("a", "exact")], tmp_path, [MetricSpec("a", "jury")])
+        build_scorer([MetricSpec("a", "exact"), MetricSpec("a", "jury")], tmp_path, JURY)
 
 
 def test_no_metrics_at_all_give_no_score() -> None:

@@ -204,6 +204,7 @@ async def test_a_store_that_fails_once_keeps_the_sequence_whole(lab: Lab) -> Non
 async def test_a_bug_is_stored_as_a_failed_stop_and_comes_out(lab: Lab) -> None:
     class Broken:
         fingerprint = "f"
+        asking = ()
 
         def score(self, output: str, example: object) -> None:
             raise ZeroDivisionError("a bug")

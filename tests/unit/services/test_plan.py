@@ -12,7 +12,7 @@ from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Example, Program, Prompt, Row, Step
 from promptprop.ports import Brief, Shape
 from promptprop.services.plan import Plan, detectable_gain, make_plan, require_payable
-from promptprop.services.workbench import EndpointSpec, reserve_for, uses_of
+from promptprop.services.reserve import EndpointSpec, reserve_for, uses_of
 
 PRICE = Price(100_000, 400_000)
 ENDPOINTS = {

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from promptprop.adapters.models.offline.chain import ChainWorld, answer_chain_role, answer_chain_task
+from promptprop.adapters.models.offline.juror import TEMPERS, answer_juror, fails
 from promptprop.adapters.models.offline.roles import answer_role
 from promptprop.adapters.models.offline.task import answer_task
 from promptprop.adapters.models.offline.world import World
@@ -23,8 +24,9 @@ CHARACTERS_PER_TOKEN = 4
 TASK_PRICE = Price(prompt=100_000, completion=400_000)  # 0.10 and 0.40 USD per million tokens
 ROLE_PRICE = Price(prompt=2_000_000, completion=8_000_000)  # 2 and 8 USD per million tokens
 PARTS = ("task", "critic", "rewriter")
-VARIANTS = ("critic-weak", "critic-strong", "rewriter-weak", "rewriter-strong")
-SILENT = ("juror", "manager", "synthesizer", "embed")  # parts that have a name, but answer no messages
+PARTS_OF_A_JURY = tuple(f"juror-{temper}" if temper else "juror" for temper in TEMPERS)
+VARIANTS = ("critic-weak", "critic-strong", "rewriter-weak", "rewriter-strong", *PARTS_OF_A_JURY)
+SILENT = ("manager", "synthesizer", "embed")  # parts that have a name, but answer no messages
 
 
 class OfflineClient:
@@ -49,7 +51,7 @@ class OfflineClient:
         if self.part in SILENT:
             raise OfflineWorldError(
                 f"the simulated world cannot play {self.name}",
-                remedy="use offline/task, offline/critic or offline/rewriter, and a real model for this role",
+                remedy="use offline/task, critic, rewriter or juror, and a real model for this role",
             )
         most = _number(request.parameters, "max_tokens", None)
         latency = _number(request.parameters, "latency", 0.0) or 0.0
@@ -57,6 +59,8 @@ class OfflineClient:
             await asyncio.sleep(min(latency, timeout))
         if latency > timeout:
             raise CallTimedOut(f"no answer within {timeout:g} s", remedy="raise the timeout, or lower `latency`")
+        if self.part == "juror" and fails(self._judged, self.variant, request.messages, request.replicate):
+            raise RequestRefused("the simulated provider filtered this content")
         text = storable(self._answer(request))
         finish = "stop"
         if most is not None and len(text) > most * CHARACTERS_PER_TOKEN:
@@ -65,7 +69,14 @@ class OfflineClient:
         picousd = self.price().of(usage)
         return Reply(text, usage, picousd, finish, self.name, simulated=True)
 
+    @property
+    def _judged(self) -> World:
+        """The world whose answers a juror sees: of a chain, that of the last step."""
+        return self.world.steps[self.world.last] if isinstance(self.world, ChainWorld) else self.world
+
     def _answer(self, request: ModelRequest) -> str:
+        if self.part == "juror":
+            return answer_juror(self._judged, self.variant, request.messages, request.replicate)
         if isinstance(self.world, ChainWorld):
             if self.part == "task":
                 return answer_chain_task(self.world, request.messages, request.replicate)

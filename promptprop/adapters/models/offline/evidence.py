@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.adapters.models.offline.rows import Found
-from promptprop.adapters.models.offline.task import index_of
+from promptprop.adapters.models.offline.task import CHAT_TEXT, index_of
 from promptprop.adapters.models.offline.world import World, WorldRow
 from promptprop.domain.models import Json, text_of
 
@@ -31,6 +31,8 @@ _HEADED = re.compile(
     re.IGNORECASE,
 )
 _INLINE = re.compile(r"\b(?:got|answered|predicted|said)\b[ :=]*([^\n]+)", re.IGNORECASE)
+_TEXT_EXPECTED = re.compile(rf"{_EXPECTED}[^\n:]{{0,40}}:\s*(.+?)(?=\n\s*#|\Z)", re.IGNORECASE | re.DOTALL)
+_TEXT_SAID = re.compile(r"\b(?:outputs?|responses?|answers?)\b[^\n]*\n(.+?)(?=\n\s*#|\Z)", re.IGNORECASE | re.DOTALL)
 _FIELD = re.compile(r"[\"'`]?(\w+)[\"'`]?\W{1,4}expected\W+(.+?)[\"'`]?,? (?:but )?got ", re.IGNORECASE)
 
 
@@ -137,6 +139,8 @@ def chatty(world: World, item: Quoted) -> bool:
         return False
     if world.task == "extract":
         return not item.answer.lstrip().startswith("{") and "{" in item.answer
+    if world.task == "write":
+        return item.answer.lstrip().startswith(CHAT_TEXT)
     label = label_in(world, item.answer)
     return label is not None and item.answer.strip() != label
 
@@ -181,6 +185,9 @@ def _shows_wrong(world: World, item: Quoted, rule: str) -> bool:
     if world.task == "classify":
         label = label_in(world, item.answer or "")
         return _listed(item.expected) == [item.row.right] and label is not None and label != item.row.right
+    if world.task == "write":
+        lines = [line for name in item.row.needs[rule] if (line := item.row.right.get(name))]
+        return any(line in text_of(item.expected) and line not in (item.answer or "") for line in lines)
     got = parsed_object(item.answer or "")
     if not isinstance(got, dict) or not isinstance(item.expected, dict):
         return False
@@ -252,6 +259,8 @@ def _quoted_passages(world: World, text: str, found: Sequence[Found], before: in
         passage = text[item.end : end]
         if world.task == "classify":
             expected, answer = _said_label(world, passage)
+        elif world.task == "write":
+            expected, answer = _said_text(passage)
         else:
             expected, answer = _said_object(passage)
         quoted.append(Quoted(item.row, before + place + 1, expected, answer))
@@ -271,6 +280,13 @@ def _unquoted(text: str) -> str:
     mark = stripped[:1]
     end = stripped.rfind(mark) if mark and mark in "\"'`" else 0
     return stripped[1:end] if end > 0 else stripped
+
+
+def _said_text(passage: str) -> tuple[Json, str | None]:
+    """A text that was expected, and the one that was answered, each up to the next heading."""
+    expected = _TEXT_EXPECTED.search(passage)
+    said = _TEXT_SAID.search(passage[: expected.start()] if expected else passage)
+    return expected.group(1).strip() if expected else None, said.group(1).strip() if said else None
 
 
 def _said_object(passage: str) -> tuple[Json, str | None]:

@@ -26,6 +26,7 @@ DEMO = 0.35
 DEMO_FORM = 0.5
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 _CHAT = ("I would say **{}**.", "This looks like **{}** to me.", "My answer here is {}, I think.")
+CHAT_TEXT = "Sure! Here is a reply that you could send:"
 _CHAT_OBJECT = "Here is what I found:\n\n```json\n{}\n```"
 
 
@@ -69,23 +70,29 @@ def answer_task(world: World, messages: Sequence[Message], replicate: int) -> st
     asked = _asked(world, text)
     if asked is None:
         key = [world.name, "unknown", digest([[m.role, m.content] for m in messages]), replicate]
-        return pick(world.answers, *key) if world.task == "classify" else "{}"
+        return pick(world.answers, *key) if world.task == "classify" else "{}" if world.task == "extract" else "Well."
     row, view = asked
     prospect = prospect_of(world, row, view)
     right = happens(prospect.chance, world.name, "answer", row.id, replicate, *prospect.key)
-    value = text_of(row.right if right else prospect.wrong)
+    value = shown_as(world, row.right if right else prospect.wrong)
     return _chat(world, row, value) if prospect.chatty else value
+
+
+def shown_as(world: World, value: Json) -> str:
+    """An answer as the model writes it: a label, an object, or the lines of a text."""
+    return "\n".join(map(text_of, value.values())) if world.task == "write" else text_of(value)
 
 
 def true_score(world: World, prompt_text: str, row_ids: Iterable[str] | None = None) -> float:
     """The mean chance that an answer equals the expected one exactly, over these rows (all by default); no noise.
 
-    Chatty answers count as wrong, and so do, mostly, rows whose label is wrong, as an exact metric would have it.
-    `prompt_text` is the template; its `{{ placeholders }}` stand for the row. Raises KeyError for an unknown row.
+    Of a text that was written, the share of right lines counts. Chatty answers count as wrong elsewhere, and so do,
+    mostly, rows whose label is wrong, as an exact metric would have it. `prompt_text` is the template; its
+    `{{ placeholders }}` stand for the row. Raises KeyError for an unknown row.
     """
     view = view_of(world, prompt_text)
     rows = [world.rows[key] for key in (world.rows if row_ids is None else row_ids)]
-    return sum(_expected_score(row, prospect_of(world, row, view)) for row in rows) / len(rows)
+    return sum(_expected_score(world, row, prospect_of(world, row, view)) for row in rows) / len(rows)
 
 
 def view_of(world: World, prompt_text: str) -> View:
@@ -127,7 +134,10 @@ def _bare(world: World, demos: int) -> float:
     return 1 - (1 - world.format.without) * (1 - DEMO_FORM) ** demos
 
 
-def _expected_score(row: WorldRow, prospect: Prospect) -> float:
+def _expected_score(world: World, row: WorldRow, prospect: Prospect) -> float:
+    if world.task == "write":
+        kept: float = sum(prospect.wrong.get(name) == line for name, line in row.right.items()) / len(row.right)
+        return prospect.chance + (1 - prospect.chance) * kept
     if prospect.chatty:
         return 0.0
     right = prospect.chance if row.right == row.expected else 0.0
@@ -146,7 +156,7 @@ def _wrong(world: World, row: WorldRow, corruptions: Sequence[Json]) -> Json:
 
 def _slip(world: World, row: WorldRow) -> Json:
     """The wrong answer of a row that had all it needs: always the same one, as models have it."""
-    if world.task == "extract":
+    if world.task != "classify":
         field = pick(sorted(row.right), world.name, "slip", row.id) if row.right else ""
         return {key: value for key, value in row.right.items() if key != field}
     others = [answer for answer in world.answers if answer != row.right]
@@ -156,6 +166,8 @@ def _slip(world: World, row: WorldRow) -> Json:
 def _chat(world: World, row: WorldRow, value: str) -> str:
     if world.task == "extract":
         return _CHAT_OBJECT.format(value)
+    if world.task == "write":
+        return f"{CHAT_TEXT}\n\n{value}"
     return pick(_CHAT, world.name, "chat", row.id).format(value)
 
 
@@ -197,6 +209,9 @@ def _shown_answer(world: World, text: str, item: Found, found: Sequence[Found]) 
     """The answer that follows a quoted row at once, before the next row; None where there is none."""
     following = [other.start for other in found if other.start >= item.end]
     segment = text[item.end : min([*following, item.end + 2000])]
+    if world.task == "write":
+        right = shown_as(world, item.row.right)
+        return item.row.right if right and right in segment else None
     if world.task == "extract":
         start = segment.find("{", 0, 80)
         try:

@@ -84,7 +84,8 @@ class Powers:
 class WorldRow:
     """A row: what it is expected to be, what is really right, and the answer it gets for each rule that is missing.
 
-    For an extraction a wrong answer is the map of fields that it corrupts; None leaves the field out.
+    For an extraction a wrong answer is the map of fields that it corrupts; None leaves the field out. A text to be
+    written is such a map, too: of its lines, by number.
     """
 
     id: str
@@ -103,7 +104,7 @@ class World:
     """
 
     name: str
-    task: Literal["classify", "extract"]
+    task: Literal["classify", "extract", "write"]
     answers: tuple[str, ...]
     skill: float
     luck: float

@@ -18,6 +18,7 @@ from promptprop.domain.models import Json, text_of
 SUFFIX = ".world.yaml"
 REQUIRED = ("version", "task", "data", "inputs", "expected", "skill", "luck", "rules", "needs")
 OPTIONAL = ("answers", "difficulty", "format", "length", "traps", "wrong_labels", "rewriter")
+TASKS: tuple[Literal["classify", "extract", "write"], ...] = ("classify", "extract", "write")
 _POWERS = ("able", "crowd", "forget", "mislabel", "bloat", "malformed")
 _STATEMENT = ("id", "says", "shown_by")
 
@@ -40,6 +41,15 @@ def load_world(path: str | Path, name: str | None = None) -> World:
     return _Check(tree, path).world(name or path.name.removesuffix(SUFFIX))
 
 
+def lines_of(text: str) -> list[tuple[str, str]]:
+    """A text as a map of its lines, by number from 1.
+
+    >>> lines_of("a" + chr(10) + "b")
+    [('1', 'a'), ('2', 'b')]
+    """
+    return [(str(number), line) for number, line in enumerate(text.splitlines(), 1)]
+
+
 class _Check:
     """Turns a tree into a world, and notes a problem wherever it cannot."""
 
@@ -47,7 +57,10 @@ class _Check:
         self.tree = tree
         self.path = path
         self.value: Mapping[str, Json] = tree.value
-        self.task: Literal["classify", "extract"] = "extract" if self.value.get("task") == "extract" else "classify"
+        self.task: Literal["classify", "extract", "write"] = "classify"
+        for task in TASKS:
+            if self.value.get("task") == task:
+                self.task = task
         self.answers: tuple[str, ...] = ()
 
     def world(self, name: str) -> World:
@@ -86,8 +99,8 @@ class _Check:
         self.keys(self.value, (), REQUIRED, OPTIONAL)
         if self.value.get("version") != 1 and "version" in self.value:
             self.tree.blame(f"version {self.value['version']!r} is not known", "version", remedy="version: 1")
-        if self.value.get("task", "classify") not in {"classify", "extract"}:
-            self.tree.blame("task must be classify or extract", "task")
+        if self.value.get("task", "classify") not in TASKS:
+            self.tree.blame(f"task must be one of {', '.join(TASKS)}", "task")
         for key in ("data", "expected"):
             if key in self.value and not isinstance(self.value[key], str):
                 self.tree.blame(f"{key} must be a text", key)
@@ -247,6 +260,8 @@ class _Check:
             answer = text_of(answer)
             if answer not in self.answers:
                 raise ValueError(f"{expected} is {answer!r}, which is none of the answers of the world")
+        elif self.task == "write":
+            answer = dict(lines_of(text_of(answer)))
         else:
             answer = json.loads(answer) if isinstance(answer, str) else answer
             if not isinstance(answer, dict):
@@ -283,7 +298,7 @@ class _Check:
         for key, right in rights.items():
             row = rows[key]
             really = self.other_answer(row) if right is None else right
-            known = isinstance(really, dict) if self.task == "extract" else really in self.answers
+            known = really in self.answers if self.task == "classify" else isinstance(really, dict)
             if not known or really == row.expected:
                 message = f"wrong_labels: row {key} needs another answer than the expected one, of the same kind"
                 self.tree.blame(message, "wrong_labels", key, remedy="write a map: row id → right answer")

@@ -63,7 +63,7 @@ def test_all_problems_are_told_at_once(spoilt):
     ("old", "new", "said"),
     [
         ("version: 1", "version: 2", "version 2 is not known"),
-        ("task: classify", "task: dance", "task must be classify or extract"),
+        ("task: classify", "task: dance", "task must be one of classify, extract, write"),
         ("  f1: {fraud: billing}", "  f1: {fraud: billing}\n  f1: {fraud: sales}", "stands here twice"),
         ("f1: {fraud: billing}", "zz: {fraud: billing}", "no row has the id 'zz'"),
         ("f1: {fraud: billing}", "f1: {froud: billing}", "there is no rule 'froud'"),
