@@ -35,6 +35,8 @@ def asked_by_metrics(config: RunConfig) -> set[str]:
         if metric.type == "jury":
             named = metric.options.get("jurors") or [juror.name for juror in config.models.jury]
             wanted |= {f"juror.{name}" for name in named if isinstance(name, str)}
+        elif metric.type == "embedding":
+            wanted.add("embed")
     return wanted
 
 
@@ -43,16 +45,20 @@ async def open_endpoints(
 ) -> tuple[dict[str, Endpoint], dict[str, EndpointSpec]]:
     """Endpoints with their clients, and what requests to them say. Raises ConfigError where a key is missing."""
     from promptprop.adapters.models.circuit import CALLERS, ROLE_CALLERS, Circuit
+    from promptprop.adapters.models.embedding import EmbeddingClient
     from promptprop.adapters.models.endpoint import Endpoint
     from promptprop.adapters.models.limiter import Limiter
     from promptprop.adapters.models.retry import Retries
 
     models = needed_endpoints(config, activity)
+    client: ModelClient
     check_keys(config, environment, activity)
     endpoints: dict[str, Endpoint] = {}
     for alias, model in models.items():
         try:
             client = await open_client(config, model, environment, f"models.{alias}")
+            if alias == "embed":
+                client = EmbeddingClient(client, simulated=is_simulated(model, environment))
         except BaseException:
             for opened in endpoints.values():
                 await opened.client.close()

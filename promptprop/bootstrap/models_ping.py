@@ -165,7 +165,7 @@ def _embeds(model: str) -> bool:
 async def _embedded(client: ModelClient, begun: Ping, seconds: float) -> Ping:
     started = time.monotonic()
     try:
-        vectors = await client.embed(["ready"], seconds)
+        vectors = (await client.embed(["ready"], seconds)).rows
     except ModelError as error:
         return replace(begun, calls=1, picousd=None, error=error)
     taken = time.monotonic() - started

@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain.models import Example, Json, Judgement, storable, text_of
-from promptprop.ports import Question, QuestionBound, Told
+from promptprop.ports import Effort, Question, QuestionBound, Told
 
 FEEDBACK_LIMIT = 400
 SHOWN_LIMIT = 110
@@ -66,6 +66,14 @@ class CodeMetric(DescribedMetric[OptionsT]):
     @abstractmethod
     def judge(self, output: str, example: Example) -> Judgement:
         """Score in [0, 1] with feedback of at most 400 characters; raises nothing."""
+
+
+class EffortMetric(DescribedMetric[OptionsT]):
+    """A metric that looks at what an answer takes, and at nothing else."""
+
+    @abstractmethod
+    def weigh(self, effort: Effort) -> Judgement:
+        """Score in [0, 1] with feedback; None where nothing is known; raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)

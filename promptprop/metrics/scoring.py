@@ -15,17 +15,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from promptprop.domain.errors import ConfigError, Problem
 from promptprop.domain.models import Example, Json, Judgement, digest
 from promptprop.metrics.registry import PYTHON_PREFIX, load_metric
-from promptprop.ports import Metric, ModelMetric
+from promptprop.ports import Effort, Metric, ModelMetric
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-    from promptprop.metrics.base import DescribedMetric, Setting
+    from promptprop.metrics.base import DescribedMetric, EffortMetric, Setting
 
 HARD_NEGATIVE_CAP = 0.39
 """What an answer with a hard negative can score at most: hard negatives keep a score under 40 of 100."""
@@ -73,6 +73,23 @@ class WeighedAsking:
     fingerprint: str = ""
     needs_expected: bool = False
     leans_on: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedEffort:
+    """The same of a metric that looks at what an answer takes."""
+
+    metric: EffortMetric[Any]
+    share: Share = Share()
+    fingerprint: str = ""
+    needs_expected: bool = False
+
+
+Part: TypeAlias = WeighedMetric | WeighedAsking | WeighedEffort
+
+
+def _weighed(metric: EffortMetric[Any], effort: Effort | None) -> Judgement:
+    return Judgement(None, "what the answer took is not known") if effort is None else metric.weigh(effort)
 
 
 def combine(judgements: Mapping[str, Judgement], shares: Mapping[str, Share]) -> float | None:
@@ -124,24 +141,28 @@ class Scorer:
     Metrics that ask models (`asking`) have their share in the score too: add their judgements and call `combine`.
     """
 
-    def __init__(self, metrics: Sequence[WeighedMetric], asking: Sequence[WeighedAsking] = ()) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         """Take the metrics in the order in which reports show them; ids are distinct."""
-        self.metrics = tuple(metrics)
-        self.asking = tuple(part.metric for part in asking)
-        self._parts: tuple[WeighedMetric | WeighedAsking, ...] = (*self.metrics, *asking)
+        self._parts = tuple(parts)
+        self.metrics = tuple(part for part in parts if isinstance(part, WeighedMetric))
+        self._weighing = tuple(part for part in parts if isinstance(part, WeighedEffort))
+        self.asking = tuple(part.metric for part in parts if isinstance(part, WeighedAsking))
         self.shares = {part.metric.id: part.share for part in self._parts}
 
-    def judge(self, output: str, example: Example) -> dict[str, Judgement]:
+    def judge(self, output: str, example: Example, effort: Effort | None = None) -> dict[str, Judgement]:
         """Each metric's judgement by id, then that of `hard_negatives` where the row has literal ones."""
         judgements = {part.metric.id: part.metric.judge(output, example) for part in self.metrics}
+        judgements |= {part.metric.id: _weighed(part.metric, effort) for part in self._weighing}
         negative = judge_hard_negatives(output, example)
         if negative is not None:
             judgements[HARD_NEGATIVES] = negative
         return judgements
 
-    def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
+    def score(
+        self, output: str, example: Example, effort: Effort | None = None
+    ) -> tuple[dict[str, Judgement], float | None]:
         """The judgements and the combined score, None where the row cannot be scored."""
-        judgements = self.judge(output, example)
+        judgements = self.judge(output, example, effort)
         return judgements, self.combine(judgements)
 
     def combine(self, judgements: Mapping[str, Judgement]) -> float | None:
@@ -167,7 +188,7 @@ def build_scorer(specs: Sequence[MetricSpec], folder: Path, setting: Setting | N
     `setting` is what metrics that ask models know of the run; without one there are no jurors.
     """
     problems = _id_problems(specs)
-    parts: list[WeighedMetric | WeighedAsking] = []
+    parts: list[Part] = []
     for spec in specs:
         try:
             parts.append(_build(spec, folder, setting))
@@ -186,7 +207,7 @@ def build_scorer(specs: Sequence[MetricSpec], folder: Path, setting: Setting | N
         )
     if problems:
         raise ConfigError(problems)
-    return Scorer(metrics, asking)
+    return Scorer(parts)
 
 
 def _id_problems(specs: Sequence[MetricSpec]) -> list[Problem]:
@@ -205,8 +226,8 @@ def _share(spec: MetricSpec, threshold: float) -> Share:
     return Share(weight, spec.gate, threshold)
 
 
-def _build(spec: MetricSpec, folder: Path, setting: Setting | None) -> WeighedMetric | WeighedAsking:
-    from promptprop.metrics.base import AskingMetric, CodeMetric, Setting
+def _build(spec: MetricSpec, folder: Path, setting: Setting | None) -> Part:
+    from promptprop.metrics.base import AskingMetric, CodeMetric, EffortMetric, Setting
 
     kind = load_metric(spec.type)
     given = dict(spec.options)
@@ -223,6 +244,8 @@ def _build(spec: MetricSpec, folder: Path, setting: Setting | None) -> WeighedMe
         fingerprint = _fingerprint(asking, kind.revision)
         return WeighedAsking(asking, share, fingerprint, not asking.judges_without_expected, asking.leans_on)
     metric = kind(spec.id, options, folder)
+    if isinstance(metric, EffortMetric):
+        return WeighedEffort(metric, share, _fingerprint(metric, kind.revision))
     if not isinstance(metric, CodeMetric):
         raise TypeError(f"{kind.__name__} is no metric")
     return WeighedMetric(metric, share, _fingerprint(metric, kind.revision), not metric.judges_without_expected)

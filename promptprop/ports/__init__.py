@@ -5,6 +5,7 @@ One contract suite per port runs on every implementation (`tests/contracts/`).
 
 from promptprop.ports.loop import (
     Brief,
+    Effort,
     Metric,
     ModelMetric,
     Optimizer,
@@ -38,6 +39,7 @@ __all__ = [
     "CacheMode",
     "Clock",
     "Costs",
+    "Effort",
     "EventSink",
     "FailedCall",
     "JobQueue",

@@ -26,6 +26,15 @@ from promptprop.domain.models import (
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an answer takes in production: seconds over all steps, 10⁻¹² USD (None: unknown price), and tokens."""
+
+    seconds: float
+    picousd: int | None
+    tokens: int
+
+
 class Metric(Protocol):
     """Judges one answer against its example. Pure but for custom metrics."""
 
@@ -91,10 +100,12 @@ class Scorer(Protocol):
         """Names what shapes a score: metric types, options, contents of files and functions, weights and gates."""
         ...
 
-    def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
+    def score(
+        self, output: str, example: Example, effort: Effort | None = None
+    ) -> tuple[dict[str, Judgement], float | None]:
         """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge.
 
-        Metrics that ask models have no part in it.
+        Metrics that ask models have no part in it. Without `effort`, those that weigh it cannot judge.
         """
         ...
 

@@ -13,6 +13,7 @@ from promptprop.domain.models import (
     Outcome,
     Reply,
 )
+from promptprop.domain.vectors import Vectors
 from promptprop.ports.storage import FailedCall
 
 
@@ -26,8 +27,8 @@ class ModelClient(Protocol):
         """Answer one request within `timeout` seconds."""
         ...
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
-        """One vector a text, in order."""
+    async def embed(self, texts: Sequence[str], timeout: float) -> Vectors:
+        """One vector a text, in order, with the tokens that the provider counted (or a bound, where it is silent)."""
         ...
 
     def price(self) -> Price | None:

@@ -75,7 +75,7 @@ def _by_code(draft: Draft, scorer: Scorer) -> dict[str, Judgement]:
         asking = tuple(metric.id for metric in scorer.asking)
         kept = draft.stored.judgements.items()
         return {name: word for name, word in kept if name not in asking and name.partition("/")[0] not in asking}
-    return scorer.score(draft.trace[-1].output, draft.example)[0]
+    return scorer.score(draft.trace[-1].output, draft.example, draft.effort)[0]
 
 
 def _request(draft: Draft, question: Question, endpoints: Mapping[str, EndpointSpec]) -> ModelRequest:

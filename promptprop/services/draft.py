@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from promptprop.domain.models import Cell, Evaluation, Example, Failure, Json, Judgement, Outcome, StepTrace, Usage
+from promptprop.ports import Effort
 
 
 @dataclass(slots=True)
@@ -34,6 +35,11 @@ class Draft:
         self.usage = self.usage + reply.usage
         self.picousd = None if self.picousd is None or reply.picousd is None else self.picousd + reply.picousd
         self.latency += reply.latency
+
+    @property
+    def effort(self) -> Effort:
+        """What the answer takes."""
+        return Effort(self.latency, self.picousd, self.usage.total)
 
     def judged(self, judgements: Mapping[str, Judgement], score: float | None) -> Evaluation:
         """The evaluation of the last step's output."""

@@ -322,7 +322,8 @@ class LiveWorkbench:
         if draft.stored is not None and not draft.stored.error:
             draft.evaluation = draft.stored
             return
-        draft.evaluation = draft.judged(*self._kit.scorer.score(draft.trace[-1].output, draft.example))
+        output = draft.trace[-1].output
+        draft.evaluation = draft.judged(*self._kit.scorer.score(output, draft.example, draft.effort))
         commits.add(draft.evaluation)
 
     async def _judge(self, drafts: Sequence[Draft], commits: Commits) -> str | None:

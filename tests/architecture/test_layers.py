@@ -21,7 +21,7 @@ from promptprop.adapters.storage.store import open_store
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
-    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "events",
+    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "events",
     "history", "people",
     "report", "settings",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptprop.domain.models import Example, Judgement, storable
+from promptprop.domain.vectors import vector_text
 from promptprop.metrics.base import FEEDBACK_LIMIT, AskingMetric, Seat, Setting
 from promptprop.metrics.registry import METRICS, load_metric, option_models
 from promptprop.metrics.scoring import MetricSpec, build_scorer
@@ -35,6 +36,8 @@ CASES = [
     Case("jury", '{"score": 100, "reason": "right"}', {"cascade": {"first": "two"}, "aggregate": "mean", "least": 2}),
     Case("jury", '{"scores": {"a": 100}, "reason": ""}', {"rubric": [{"id": "a", "says": "is right"}], "turn": False}),
 ]
+VECTOR = vector_text([0.6, 0.8])
+CASES += [Case("embedding", VECTOR), Case("embedding", VECTOR, {"low": 0.2, "high": 0.9})]
 NAMES = [f"{case.type}-{position}" for position, case in enumerate(CASES)]
 ASKING = [name for name in METRICS if issubclass(load_metric(name), AskingMetric)]
 surrogates = st.text(st.characters(blacklist_categories=()), max_size=40)
@@ -46,7 +49,8 @@ json_values = st.recursive(
     ),
     max_leaves=8,
 )
-replies = st.none() | surrogates | json_values.map(lambda value: json.dumps(value, ensure_ascii=True))
+vectors = st.lists(st.floats(-(2.0**99), 2.0**99, width=32), max_size=4).map(vector_text)
+replies = st.none() | surrogates | vectors | json_values.map(lambda value: json.dumps(value, ensure_ascii=True))
 
 
 def metric_of(case: Case) -> ModelMetric:

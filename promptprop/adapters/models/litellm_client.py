@@ -21,12 +21,20 @@ from promptprop.adapters.models.failures import Target, textless, timed_out, wit
 from promptprop.adapters.models.litellm_costs import cost_of
 from promptprop.adapters.models.litellm_errors import translate
 from promptprop.adapters.models.litellm_heap import set_aside, take_back
-from promptprop.adapters.models.parameters import NO_KEY, Parameters, reported_usage, token_count, usage_bound
+from promptprop.adapters.models.parameters import (
+    NO_KEY,
+    Parameters,
+    embedding_usage,
+    reported_usage,
+    token_count,
+    usage_bound,
+)
 from promptprop.adapters.models.prices import listed_price
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ModelError, UnreadableAnswer
 from promptprop.domain.models import Json, ModelRequest, Reply, Usage, storable
 from promptprop.domain.settings import is_loopback
+from promptprop.domain.vectors import Vectors
 
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no download at import
@@ -81,7 +89,7 @@ class LiteLLMClient:
         response = await self._within(timeout, litellm.acompletion, {**sent, "messages": messages})
         return self._reply(request, sent, response, time.monotonic() - began)
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], timeout: float) -> Vectors:
         """One vector a text, in order. Raises ModelError."""
         litellm = await self._library()
         arguments = {**self._parameters.own, "input": [storable(text) for text in texts]}
@@ -89,7 +97,9 @@ class LiteLLMClient:
         rows = sorted(response.data or [], key=lambda row: int(row["index"]))
         if len(rows) != len(texts):
             raise UnreadableAnswer(f"{self._model}: {len(rows)} vectors for {len(texts)} texts")
-        return [[float(value) for value in row["embedding"]] for row in rows]
+        vectors = [[float(value) for value in row["embedding"]] for row in rows]
+        counted = getattr(getattr(response, "usage", None), "prompt_tokens", None)
+        return Vectors(vectors, embedding_usage(counted, texts))
 
     def price(self) -> Price | None:
         """Money per token: the configured price, else LiteLLM's list; None where it lists none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from promptprop.adapters.logs import register_secret
 from promptprop.adapters.models.keys import secrets_below
@@ -58,6 +58,12 @@ def reported_usage(prompt: object, completion: object, cached: object, reasoning
 def usage_bound(messages: tuple[Message, ...], text: str) -> Usage:
     """What a call can have used at most, where the provider reports nothing: a budget must not be blind to it."""
     return Usage(prompt_token_bound(messages), len(text.encode("utf-8", "surrogatepass")))
+
+
+def embedding_usage(reported: object, texts: Sequence[str]) -> Usage:
+    """The tokens of texts that were embedded: as reported, else what they can have been at most."""
+    count = token_count(reported)
+    return Usage(count) if count > 0 else usage_bound(tuple(Message("user", text) for text in texts), "")
 
 
 def _refers(value: Json) -> bool:

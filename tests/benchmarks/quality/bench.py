@@ -34,7 +34,7 @@ from promptprop.domain.models import (
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.metrics.scoring import MetricSpec, build_scorer
-from promptprop.ports import ModelMetric, Scorer
+from promptprop.ports import Effort, ModelMetric, Scorer
 from promptprop.roles.registry import REPAIR, load_roles
 from promptprop.roles.template import fill_prompt
 
@@ -65,7 +65,12 @@ class JuryScorer:
     fingerprint: str = "jury"
     asking: tuple[ModelMetric, ...] = ()
 
-    def score(self, output: str, example: Example) -> tuple[dict[str, Judgement], float | None]:
+    def score(
+        self,
+        output: str,
+        example: Example,
+        effort: Effort | None = None,
+    ) -> tuple[dict[str, Judgement], float | None]:
         """The panel's word; its feedback is that of a juror who knows the expected answer."""
         right = output == text_of(example.expected)
         score = jury_score(self.office, example.id, output, right)

@@ -38,6 +38,19 @@ def test_an_unknown_type_is_refused_with_a_guess() -> None:
 
 
 def test_types_that_always_need_expected_answers() -> None:
-    assert [name for name in METRICS if needs_expected([name])] == ["exact", "numeric", "json_fields"]
+    wanting = [
+        "exact",
+        "numeric",
+        "json_fields",
+        "set",
+        "edit",
+        "rouge_l",
+        "bleu",
+        "chrf",
+        "list",
+        "table",
+        "embedding",
+    ]
+    assert [name for name in METRICS if needs_expected([name])] == wanting
     assert needs_expected(["regex", "exact"])
     assert not needs_expected([])

@@ -206,7 +206,7 @@ async def test_a_bug_is_stored_as_a_failed_stop_and_comes_out(lab: Lab) -> None:
         fingerprint = "f"
         asking = ()
 
-        def score(self, output: str, example: object) -> None:
+        def score(self, output: str, example: object, effort: object) -> None:
             raise ZeroDivisionError("a bug")
 
     lab.scorer = Broken()

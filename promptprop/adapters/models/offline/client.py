@@ -17,6 +17,7 @@ from promptprop.adapters.models.offline.world import World
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import CallTimedOut, OfflineWorldError, RequestRefused, UnknownModel
 from promptprop.domain.models import Json, ModelRequest, Reply, Usage, storable
+from promptprop.domain.vectors import Vectors
 
 PREFIX = "offline/"
 DIMENSIONS = 256
@@ -85,9 +86,9 @@ class OfflineClient:
             return answer_task(self.world, request.messages, request.replicate)
         return answer_role(self.world, self.part, self.variant, request.messages, request.replicate)
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:  # noqa: ARG002
+    async def embed(self, texts: Sequence[str], timeout: float) -> Vectors:  # noqa: ARG002
         """Hashed bags of words, of unit length."""
-        return [_vector(text) for text in texts]
+        return Vectors([_vector(text) for text in texts], Usage(sum(map(_tokens, texts))))
 
     def price(self) -> Price:
         """The made-up price: that of a small model for the task, of a large one for the other roles."""

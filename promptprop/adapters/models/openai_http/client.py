@@ -13,11 +13,12 @@ from promptprop.adapters.models.failures import Target
 from promptprop.adapters.models.openai_http.addresses import Route, find_route
 from promptprop.adapters.models.openai_http.answers import Answer, read_chat, read_json, read_vectors, refusal
 from promptprop.adapters.models.openai_http.body import Frame, frame_chat, frame_texts, heard
-from promptprop.adapters.models.parameters import NO_KEY, Parameters, usage_bound
+from promptprop.adapters.models.parameters import NO_KEY, Parameters, embedding_usage, usage_bound
 from promptprop.adapters.models.prices import billed_price, listed_price
 from promptprop.domain.budget import Price
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Json, ModelRequest, Reply
+from promptprop.domain.vectors import Vectors
 
 if TYPE_CHECKING:
     from promptprop.adapters.models.openai_http.connection import Connection
@@ -83,11 +84,14 @@ class OpenAIHttpClient:
         text, named = redact_answer(answer.text), redact_answer(answer.model) or self._route.name
         return Reply(text, usage, money, answer.reason, named, latency)
 
-    async def embed(self, texts: Sequence[str], timeout: float) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], timeout: float) -> Vectors:
         """One vector a text, in order. Raises ModelError."""
         frame = frame_texts(self._route.name, self._parameters.own)
         said = await self._asked("embeddings", frame, frame.texts(texts), timeout)
-        return read_vectors(said, len(texts), self._target)
+        rows = read_vectors(said, len(texts), self._target)
+        usage = said.get("usage") if isinstance(said, dict) else None
+        counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return Vectors(rows, embedding_usage(counted, texts))
 
     def price(self) -> Price | None:
         """Money per token: the configured price, else LiteLLM's list; None where it lists none."""

@@ -79,14 +79,15 @@ def test_an_unknown_part_is_refused_with_the_known_ones(desks, part):
 
 async def test_embeddings_are_of_unit_length_and_alike_for_like_texts(desks):
     client = OfflineClient(desks, "embed")
-    same, near, far, empty = await client.embed(["a charge on my card", "the charge on my card", "hello you", ""], 10)
+    texts = ["a charge on my card", "the charge on my card", "hello you", ""]
+    same, near, far, empty = (await client.embed(texts, 10)).rows
 
     def likeness(a, b):
         return sum(x * y for x, y in zip(a, b, strict=True))
 
     assert all(likeness(v, v) == pytest.approx(1) for v in (same, near, far, empty))
     assert likeness(same, near) > likeness(same, far) + 0.3
-    assert await client.embed(["a charge on my card"], 10) == [same]
+    assert (await client.embed(["a charge on my card"], 10)).rows == [same]
 
 
 async def test_closing_twice_is_fine(desks):

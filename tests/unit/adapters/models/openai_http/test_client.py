@@ -184,7 +184,7 @@ async def test_a_client_can_be_used_again_on_another_loop(openai_server: OpenAIS
 
 async def test_vectors_take_the_models_own_parameters(openai_server: OpenAIServer) -> None:
     client = OpenAIHttpClient("openai/text-embedding-3-small", openai_server.url, params={"dimensions": 8})
-    assert len((await client.embed(["a", "caf\ud83d"], 20))[0]) == 8
+    assert len((await client.embed(["a", "caf\ud83d"], 20)).rows[0]) == 8
     await client.close()
     assert openai_server.payloads[0] == {
         "model": "text-embedding-3-small", "input": ["a", "caf\ufffd"], "dimensions": 8,

@@ -1,0 +1,100 @@
+"""Sets of labels: precision, recall and F1 of what an answer lists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from promptprop.domain.models import Example, Json, Judgement, text_of
+from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged, shown
+from promptprop.metrics.normalise import NormalOptions, normalise
+
+LONGEST = 20_000  # characters of an answer that are read
+_BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
+
+
+class SetOverlapOptions(NormalOptions):
+    """How items are read and compared, and which measure counts."""
+
+    measure: Literal["f1", "precision", "recall", "jaccard", "equal"] = Field(
+        default="f1", description="`equal` is 1 where both sets are the same, else 0."
+    )
+    separators: str = Field(
+        default=",;\n",
+        min_length=1,
+        max_length=20,
+        description="Characters between items, where there is no JSON.",
+    )
+    casefold: bool = Field(default=True, description="Ignore upper and lower case.")
+    collapse_whitespace: bool = Field(default=True, description="Any run of white space equals one space.")
+    strip_punctuation: bool = Field(default=True, description="Ignore punctuation around the text.")
+    strip_quotes: bool = Field(default=True, description="Ignore pairs of quotes around the text.")
+
+
+class SetOverlap(CodeMetric[SetOverlapOptions]):
+    """Precision, recall or F1 of the items that the answer lists, in any order, against the expected ones.
+
+    The answer is a JSON list, or items between separators or on lines of their own, with or without bullets. Where both
+    sides are empty the score is 1. The mean over a run is the average over rows, not over classes: `eval --classes`
+    shows precision, recall and F1 of each class, and their mean.
+    """
+
+    Options = SetOverlapOptions
+    needs_expected = True
+    sample = "{id: topics, type: set, measure: f1}"
+
+    def judge(self, output: str, example: Example) -> Judgement:
+        """The measure; None where the row expects nothing."""
+        if example.expected is None:
+            return UNEXPECTED
+        wanted, got = self._items(example.expected), self._items(output)
+        right, missing, extra = wanted & got, sorted(wanted - got), sorted(got - wanted)
+        score = overlap(len(right), len(wanted), len(got), self.options.measure)
+        if score >= 1:
+            return judged(1.0)
+        said = [f"missing: {_listed(missing)}"] * bool(missing) + [f"too many: {_listed(extra)}"] * bool(extra)
+        return judged(score, "; ".join(said))
+
+    def _items(self, value: Json) -> set[str]:
+        listed = value if isinstance(value, list | tuple) else self._read(text_of(value))
+        return {item for item in (normalise(text_of(one), self.options) for one in listed) if item}
+
+    def _read(self, text: str) -> Iterable[Json]:
+        text = text.strip()[:LONGEST]
+        if text.startswith("["):
+            try:
+                value = json.loads(text)
+            except (ValueError, RecursionError):
+                value = None
+            if isinstance(value, list):
+                return value
+        parts = re.split(f"[{re.escape(self.options.separators)}]", text)
+        return [_BULLET.sub("", part) for part in parts]
+
+
+def overlap(right: int, wanted: int, got: int, measure: str) -> float:
+    """A measure of two sets by the sizes of both and of what they share; 1 where both are empty.
+
+    >>> overlap(2, 4, 2, "f1"), overlap(2, 4, 2, "precision"), overlap(2, 4, 2, "recall"), overlap(2, 4, 2, "jaccard")
+    (0.6666666666666666, 1.0, 0.5, 0.5)
+    """
+    if not wanted and not got:
+        return 1.0
+    if measure == "equal":
+        return float(right == wanted == got)
+    if measure == "jaccard":
+        return right / (wanted + got - right)
+    if measure == "precision":
+        return right / got if got else 0.0
+    if measure == "recall":
+        return right / wanted if wanted else 0.0
+    return 2 * right / (wanted + got)
+
+
+def _listed(items: list[str]) -> str:
+    more = f" and {len(items) - 5} more" if len(items) > 5 else ""
+    return ", ".join(shown(item, 40) for item in items[:5]) + more
