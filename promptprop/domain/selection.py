@@ -185,7 +185,7 @@ def panel_error(votes: Sequence[Mapping[str, float]]) -> float:
     `votes` holds those of each answer by juror; answers with one vote tell nothing. That jurors are strict or kind does
     not count, since it is the same for every candidate. 0 where nothing is known.
 
-    >>> panel_error([{"a": 0.2, "b": 0.4}, {"a": 0.5, "b": 0.7}])
+    >>> panel_error([{"a": 0.25, "b": 0.5}, {"a": 0.5, "b": 0.75}])
     0.0
     """
     several = [one for one in votes if len(one) > 1]

@@ -21,8 +21,8 @@ from promptprop.adapters.storage.store import open_store
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
-    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "events",
-    "history", "people",
+    "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
+    "events", "history", "people",
     "report", "settings",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {

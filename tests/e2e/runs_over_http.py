@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 SMALL = {"rounds": 2, "children": 2, "shortlist": 1, "headroom_rows": 6, "evidence_rows": 12, "race_block": 10}
 CONSOLE = "import sys; from promptprop.cli.main import main; sys.exit(main())"
 PATIENCE = 240.0  # seconds that a child process may take on a slow machine before the test gives up on it
-FLEETING = ("run_id", "active_seconds", "paths", "notes")  # what may differ between two runs that are the same
+# what may differ between two runs that are the same; who looked at their sealed rows before is a fact of the database
+FLEETING = ("run_id", "active_seconds", "paths", "notes", "earlier_looks")
 
 
 def write_config(
