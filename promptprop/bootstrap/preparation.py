@@ -51,7 +51,7 @@ async def prepare(
     program, seeds = prompts or read_prompts(config)
     check_variables(config, program, seeds)
     dataset_id = await store.put_dataset(config.name, limited_examples(config))
-    templates = _templates(config)
+    templates = templates_of(config)
     snapshot = {
         "engine": __version__,
         "config": config.snapshot(),
@@ -217,7 +217,7 @@ def _free(loc: Loc) -> bool:
     return (of_model or of_step) and loc[-1] in FREE_MODEL_KEYS
 
 
-def _templates(config: RunConfig) -> dict[str, str]:
+def templates_of(config: RunConfig) -> dict[str, str]:
     """The template of every role: its own file where one is configured, else the shipped one."""
     from promptprop.adapters.files.yaml_strict import read_text
     from promptprop.roles.registry import ROLES, check_templates, shipped_template

@@ -233,9 +233,15 @@ class Optimizer(Protocol):
 
 
 class Role(Protocol):
-    """A model role: a template file plus the parser of its reply."""
+    """A model role: a template file plus the parser of its reply.
+
+    `reply_schema` describes the JSON object that is asked for; what the parser takes beside it, such as a fenced text,
+    is told in the class.
+    """
 
     name: str
+    summary: str
+    reply_schema: Mapping[str, Json]
 
     def messages(self, inputs: Mapping[str, Json]) -> tuple[Message, ...]:
         """The filled template."""

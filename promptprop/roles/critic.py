@@ -18,6 +18,27 @@ class Critic:
     """
 
     name = "critic"
+    summary = "says why failures failed, and how to mend the prompt"
+    reply_schema: Mapping[str, Json] = {
+        "type": "object",
+        "required": ["critiques"],
+        "properties": {
+            "critiques": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["cause", "fix"],
+                    "properties": {
+                        "step": {"type": "string", "description": "The step to mend; in a chain it is required."},
+                        "cause": {"type": "string"},
+                        "fix": {"type": "string", "minLength": 1},
+                        "failures": {"type": "array", "items": {"type": "integer"}},
+                    },
+                },
+            }
+        },
+    }
 
     def __init__(self, template: str) -> None:
         """Take the template's text."""

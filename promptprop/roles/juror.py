@@ -34,6 +34,21 @@ class Juror:
     """  # noqa: D205
 
     name = "juror"
+    summary = "scores one answer from 0 to 100, with a reason"
+    reply_schema: Mapping[str, Json] = {
+        "type": "object",
+        "description": "`score`, or with a rubric of features `scores`, of which the weighted mean counts.",
+        "anyOf": [{"required": ["score"]}, {"required": ["scores"]}],
+        "properties": {
+            "score": {"type": "number", "minimum": 0, "maximum": 100},
+            "scores": {
+                "type": "object",
+                "additionalProperties": {"type": "number", "minimum": 0, "maximum": 100},
+            },
+            "hard": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "reason": {"type": "string"},
+        },
+    }
 
     def __init__(self, template: str) -> None:
         """Take the template's text."""

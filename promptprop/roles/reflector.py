@@ -11,6 +11,8 @@ class Reflector:
     """Inputs: `prompt`, the complete text of the question. Reply: any text; the library reads it itself."""
 
     name = "reflector"
+    summary = "answers the question of a library in its own words"
+    reply_schema: Mapping[str, Json] = {"type": "string"}
 
     def messages(self, inputs: Mapping[str, Json]) -> tuple[Message, ...]:
         """One user message."""

@@ -14,6 +14,7 @@ ROLES: dict[str, str] = {
     "critic": "promptprop.roles.critic:Critic",
     "rewriter": "promptprop.roles.rewriter:Rewriter",
     "juror": "promptprop.roles.juror:Juror",
+    "manager": "promptprop.roles.manager:Manager",
 }
 OWN_WORDS: dict[str, str] = {"reflector": "promptprop.roles.reflector:Reflector"}  # roles without a template
 ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter"}  # roles that have no model of their own
@@ -45,6 +46,8 @@ def check_templates(templates: Mapping[str, str]) -> None:
         "soft_negatives": ["x"],
         "hard_negatives": ["x"],
         "features": [{"id": "x", "says": "x", "weight": 1}],
+        "rows": [failure],
+        "most": 1,
     }
     prompts = {"critic": {"main": "{{ x }}"}, "rewriter": {"main": Prompt.of("{{ x }}")}}
     roles = load_roles(templates)

@@ -41,6 +41,20 @@ class Rewriter:
     """
 
     name = "rewriter"
+    summary = "writes the whole prompt anew, with the fixes of a round"
+    reply_schema: Mapping[str, Json] = {
+        "type": "object",
+        "required": ["prompts"],
+        "properties": {
+            "hypothesis": {"type": "string"},
+            "prompts": {
+                "type": "object",
+                "minProperties": 1,
+                "description": "The complete new text of each step that changes, by its name.",
+                "additionalProperties": {"type": "string", "minLength": 1},
+            },
+        },
+    }
 
     def __init__(self, template: str) -> None:
         """Take the template's text."""
