@@ -95,7 +95,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         simulated=any(is_simulated(config.endpoints[alias], environment) for alias in specs),
         sealed=digest([run.dataset_id, sorted(row.id for row in brief.test)]) if brief.test else "",
     )
-    return Assembly(optimizer, brief, equipment, started, partial(require_priced, config, specs))
+    judging = partial(build_run_scorer, config, Path(run.snapshot["folder"]), run.snapshot["roles"])
+    return Assembly(optimizer, brief, equipment, started, partial(require_priced, config, specs), judging)
 
 
 def cache_of(run: RunRow) -> CacheMode:

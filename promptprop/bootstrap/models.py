@@ -35,6 +35,7 @@ def asked_by_metrics(config: RunConfig) -> set[str]:
         if metric.type == "jury":
             named = metric.options.get("jurors") or [juror.name for juror in config.models.jury]
             wanted |= {f"juror.{name}" for name in named if isinstance(name, str)}
+            wanted |= {"manager"} if metric.options.get("rubric") == "auto" else set()
         elif metric.type == "embedding":
             wanted.add("embed")
     return wanted

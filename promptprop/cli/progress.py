@@ -255,6 +255,12 @@ def told(event: facts.Event, history: History) -> str:
         return paused(event, event.seconds)
     if isinstance(event, facts.EndpointRecovered):
         return f"{event.endpoint} ({event.model}) answers again: went on after {event.seconds:.0f} s"
+    return _told_of_search(event, history)
+
+
+def _told_of_search(event: facts.Event, history: History) -> str:
+    if isinstance(event, facts.RubricDrafted):
+        return f"rubric: {', '.join(event.features)}"
     if isinstance(event, facts.HeadroomMeasured):
         return (
             f"headroom: the seed scores {score(event.score)}, {event.failing} of {counted(event.score.n, 'row')} fail"

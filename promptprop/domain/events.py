@@ -168,6 +168,15 @@ class EndpointRecovered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RubricDrafted(Event):
+    """The manager has written the criteria that the jury judges by; `features` are their ids."""
+
+    kind: ClassVar[str] = "rubric_drafted"
+    rubric_id: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HeadroomMeasured(Event):
     """The seed was scored twice on a sample: is there anything to gain, and how noisy is the task?"""
 
@@ -321,7 +330,7 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         RunStarted, RunResumed, RunStopped, RunFinished, CapRaised, ErrorsRetried, RewriteReviewed,
         ScoreOverridden, NoteLeft, EndpointPaused, EndpointRecovered,
-        HeadroomMeasured, RoundStarted,
+        RubricDrafted, HeadroomMeasured, RoundStarted,
         CritiquesWritten, LabelsSuspected, CandidateProposed, ProposalDropped, CandidateScreened, CandidateRaced,
         CandidateScored, RoundEnded, SearchEnded, CandidateConfirmed, WinnerTested,
     )

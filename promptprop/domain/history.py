@@ -59,6 +59,7 @@ class History:
     resumed: int = 0
     round: int = 0
     headroom: facts.HeadroomMeasured | None = None
+    rubric_id: str = ""
     candidates: Mapping[str, CandidateRecord] = field(default_factory=dict)
     seed_id: str = ""
     best_id: str = ""
@@ -192,6 +193,10 @@ def _recovered(history: History, event: facts.EndpointRecovered) -> History:
     return replace(history, paused=tuple(alias for alias in history.paused if alias != event.endpoint))
 
 
+def _rubric(history: History, event: facts.RubricDrafted) -> History:
+    return replace(history, rubric_id=event.rubric_id)
+
+
 def _headroom(history: History, event: facts.HeadroomMeasured) -> History:
     return replace(history, headroom=event)
 
@@ -279,6 +284,7 @@ _FOLDS: dict[type[Event], Callable[[History, Any], History]] = {
     facts.NoteLeft: _noted,
     facts.EndpointPaused: _paused,
     facts.EndpointRecovered: _recovered,
+    facts.RubricDrafted: _rubric,
     facts.HeadroomMeasured: _headroom,
     facts.RoundStarted: _round_started,
     facts.CritiquesWritten: _critiques,

@@ -188,6 +188,7 @@ def report_json(report: Report, paths: Mapping[str, str] | None = None) -> Json:
         "notes_left": list(history.notes),
         "earlier_looks": list(history.earlier_looks),
         "suspect_labels": list(history.suspects),
+        "rubric": history.rubric_id or None,
         "refused": [
             {"round": drop.round, "hypothesis": drop.hypothesis, "reason": drop.reason} for drop in history.refused
         ],

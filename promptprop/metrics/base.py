@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain.models import Example, Json, Judgement, storable, text_of
+from promptprop.domain.rubric import Rubric
 from promptprop.ports import Effort, Question, QuestionBound, Told
 
 FEEDBACK_LIMIT = 400
@@ -86,12 +87,13 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What metrics that ask models know of the run: its task, its jurors, the juror's template, who embeds."""
+    """What metrics that ask models know of the run: task, jurors and their template, who embeds, a drafted rubric."""
 
     task: str = ""
     jury: tuple[Seat, ...] = ()
     juror_template: str = ""
     embeds: bool = False
+    rubric: Rubric | None = None
 
 
 class AskingMetric(DescribedMetric[OptionsT]):
@@ -107,6 +109,11 @@ class AskingMetric(DescribedMetric[OptionsT]):
         self, output: str, example: Example, judgements: Mapping[str, Judgement], told: Sequence[Told]
     ) -> tuple[Question, ...] | dict[str, Judgement]:
         """The next questions, or the judgements by id; raises nothing."""
+
+    @property
+    def wants_rubric(self) -> bool:
+        """True where it judges by criteria that are still to be drafted."""
+        return False
 
     @property
     def leans_on(self) -> frozenset[str]:

@@ -22,6 +22,8 @@ from promptprop.roles.registry import REPAIR, shipped_template
 TRIES = 2  # a juror is asked, and where its reply cannot be read once more
 FIXED_SIZE = 2000  # bytes of what a repair adds: the unreadable reply is bounded by max_tokens, and counted there
 PREFIX = "juror."
+AUTO = "auto"
+RUBRIC_SIZE = 4000  # bytes of criteria that are still to be drafted, generously
 
 
 class Feature(BaseModel):
@@ -59,7 +61,9 @@ class JuryOptions(MetricOptions):
         default="median", description="What votes come to: their median, or their mean by the weights of the jurors."
     )
     rubric: str | tuple[Feature, ...] | None = Field(
-        default=None, description="Criteria: a text, or features that are scored by themselves and weighed."
+        default=None,
+        description="Criteria: a text, or features that are scored by themselves and weighed; `auto` has the manager "
+        "draft features from the task and train rows.",
     )
     cascade: Cascade | None = Field(default=None, description="Ask one juror first, and the others where it matters.")
     least: int = Field(
@@ -123,8 +127,29 @@ class Jury(AskingMetric[JuryOptions]):
 
     @property
     def sources(self) -> Json:
-        """Task, template and weights shape the votes."""
-        return [self.setting.task, self._juror.template, [[seat.name, seat.weight] for seat in self.seats]]
+        """Task, template, weights and a drafted rubric shape the votes."""
+        drafted = self.setting.rubric.id if self._drafted and self.setting.rubric else None
+        return [self.setting.task, self._juror.template, [[seat.name, seat.weight] for seat in self.seats], drafted]
+
+    @property
+    def _drafted(self) -> bool:
+        return self.options.rubric == AUTO
+
+    @property
+    def wants_rubric(self) -> bool:
+        """True with `rubric: auto` until there is one."""
+        return self._drafted and self.setting.rubric is None
+
+    @property
+    def _criteria(self) -> tuple[str, list[dict[str, Json]]]:
+        """The criteria as a text, or as features."""
+        rubric = self.options.rubric
+        if self._drafted:
+            drafted = self.setting.rubric.features if self.setting.rubric else ()
+            return "", [{"id": one.id, "says": one.says, "weight": one.weight} for one in drafted]
+        if isinstance(rubric, tuple):
+            return "", [one.model_dump() for one in rubric]
+        return rubric or "", []
 
     @property
     def leans_on(self) -> frozenset[str]:
@@ -135,9 +160,10 @@ class Jury(AskingMetric[JuryOptions]):
     @property
     def bounds(self) -> tuple[QuestionBound, ...]:
         """Each juror may be asked, and asked again."""
-        features = self.options.rubric if isinstance(self.options.rubric, tuple) else ()
-        rubric = self.options.rubric if isinstance(self.options.rubric, str) else "".join(one.says for one in features)
-        size = len((self._juror.template + self.setting.task + rubric).encode()) + FIXED_SIZE
+        text, features = self._criteria
+        criteria = text + "".join(str(one["says"]) for one in features)
+        size = len((self._juror.template + self.setting.task + criteria).encode()) + FIXED_SIZE
+        size += RUBRIC_SIZE if self.wants_rubric else 0
         return tuple(QuestionBound(PREFIX + seat.name, TRIES, size) for seat in self.seats)
 
     def consider(
@@ -171,7 +197,7 @@ class Jury(AskingMetric[JuryOptions]):
         return None
 
     def _inputs(self, output: str, example: Example) -> dict[str, Json]:
-        rubric = self.options.rubric
+        text, features = self._criteria
         prose = [one for one in example.hard_negatives if not (isinstance(one, Mapping) and one.get("literal"))]
         return {
             "task": self.setting.task,
@@ -180,8 +206,8 @@ class Jury(AskingMetric[JuryOptions]):
             "expected": acceptable(example.expected),
             "soft_negatives": [text_of(one) for one in example.soft_negatives],
             "hard_negatives": [text_of(one) for one in prose],
-            "rubric": rubric if isinstance(rubric, str) else "",
-            "features": [one.model_dump() for one in rubric] if isinstance(rubric, tuple) else [],
+            "rubric": text,
+            "features": features,
             "answer_first": self.options.turn and turned(example.id),
         }
 
@@ -232,6 +258,8 @@ class Jury(AskingMetric[JuryOptions]):
             vote = ballot.vote
             word = judged(None, f"no vote: {ballot.problem}") if vote is None else judged(_counted(vote), vote.reason)
             found[f"{self.id}/{name}"] = word
+            features = vote.features if vote is not None else {}
+            found |= {f"{self.id}/{name}/{feature}": judged(score) for feature, score in features.items()}
         return found
 
     def _summed(self, votes: Mapping[str, Vote], asked: int) -> Judgement:

@@ -73,6 +73,7 @@ class WeighedAsking:
     fingerprint: str = ""
     needs_expected: bool = False
     leans_on: frozenset[str] = frozenset()
+    wants_rubric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,11 @@ class Scorer:
         return combine(judgements, self.shares)
 
     @property
+    def wants_rubric(self) -> bool:
+        """True where a metric judges by criteria that are still to be drafted."""
+        return any(part.wants_rubric for part in self._parts if isinstance(part, WeighedAsking))
+
+    @property
     def needs_expected(self) -> bool:
         """True if, with the options given, some metric can judge no row that has no expected answer."""
         return any(part.needs_expected for part in self._parts)
@@ -242,7 +248,8 @@ def _build(spec: MetricSpec, folder: Path, setting: Setting | None) -> Part:
     if issubclass(kind, AskingMetric):
         asking = kind(spec.id, options, folder, setting or Setting())
         fingerprint = _fingerprint(asking, kind.revision)
-        return WeighedAsking(asking, share, fingerprint, not asking.judges_without_expected, asking.leans_on)
+        needs = not asking.judges_without_expected
+        return WeighedAsking(asking, share, fingerprint, needs, asking.leans_on, asking.wants_rubric)
     metric = kind(spec.id, options, folder)
     if isinstance(metric, EffortMetric):
         return WeighedEffort(metric, share, _fingerprint(metric, kind.revision))

@@ -39,8 +39,8 @@ class SetOverlap(CodeMetric[SetOverlapOptions]):
     """Precision, recall or F1 of the items that the answer lists, in any order, against the expected ones.
 
     The answer is a JSON list, or items between separators or on lines of their own, with or without bullets. Where both
-    sides are empty the score is 1. The mean over a run is the average over rows, not over classes: `eval --classes`
-    shows precision, recall and F1 of each class, and their mean.
+    sides are empty the score is 1. The mean over a run is the average over rows, not over classes: `runs show
+    RUN --classes` has precision, recall and F1 of each label, and their mean.
     """
 
     Options = SetOverlapOptions

@@ -68,7 +68,7 @@ class Scores:
         """Remember evaluations that were asked for elsewhere (first replicates only)."""
         for evaluation in evaluations:
             self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
-            votes = {name: word.score for name, word in evaluation.judgements.items() if "/" in name}
+            votes = {name: word.score for name, word in evaluation.judgements.items() if name.count("/") == 1}
             if votes:
                 self._votes.append({name: vote for name, vote in votes.items() if vote is not None})
                 self._judge_error = None
@@ -130,6 +130,6 @@ class Scores:
         sums: dict[str, list[float]] = {}
         for evaluation in self.of(candidate_id, rows).values():
             for metric, judgement in evaluation.judgements.items():
-                if judgement.score is not None:
+                if judgement.score is not None and metric.count("/") < 2:
                     sums.setdefault(metric, []).append(judgement.score)
         return {metric: sum(scores) / len(scores) for metric, scores in sorted(sums.items())}

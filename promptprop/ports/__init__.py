@@ -28,6 +28,7 @@ from promptprop.ports.storage import (
     FailedCall,
     PromptVersion,
     RecordedCall,
+    RubricVersion,
     RunRow,
     Store,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "RecordedCall",
     "Reviewer",
     "Role",
+    "RubricVersion",
     "RunRow",
     "Scorer",
     "Shape",

@@ -110,6 +110,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def wants_rubric(self) -> bool:
+        """True where a metric judges by criteria that are still to be drafted."""
+        ...
+
+    @property
     def asking(self) -> Sequence[ModelMetric]:
         """The metrics that ask models; whoever has their judgements calls `combine`."""
         ...

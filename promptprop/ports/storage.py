@@ -22,6 +22,7 @@ from promptprop.domain.models import (
     Reply,
     Row,
 )
+from promptprop.domain.rubric import Rubric
 
 CacheMode: TypeAlias = Literal["read-write", "read", "off", "refresh"]
 CACHE_MODES: tuple[CacheMode, ...] = get_args(CacheMode)
@@ -94,6 +95,17 @@ class PromptVersion:
     run_id: str | None
     created_at: datetime
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RubricVersion:
+    """A rubric as the store keeps it: versions of a name count from 1."""
+
+    name: str
+    version: int
+    rubric: Rubric
+    run_id: str | None
+    created_at: datetime
 
 
 class Store(Protocol):
@@ -254,6 +266,14 @@ class Store(Protocol):
 
     def prompts(self) -> list[PromptVersion]:
         """All versions, by name and version."""
+        ...
+
+    async def keep_rubric(self, name: str, rubric: Rubric, run_id: str | None) -> RubricVersion:
+        """A new version of this name, unless the rubric is stored already: then that one."""
+        ...
+
+    def rubric(self, rubric_id: str) -> RubricVersion | None:
+        """The rubric of this id; None where there is none."""
         ...
 
     def close(self) -> None:

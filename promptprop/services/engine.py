@@ -28,9 +28,11 @@ from promptprop.domain.events import Event, StoredEvent, body_of
 from promptprop.domain.history import History, advance, fold
 from promptprop.domain.models import PICO, Candidate, Json
 from promptprop.domain.report import Report, report_of
-from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Store, Tick
+from promptprop.domain.rubric import Rubric
+from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Scorer, Store, Tick
 from promptprop.services.desk import Desk, Interventions
 from promptprop.services.replay import Replay
+from promptprop.services.rubric import draft_rubric
 from promptprop.services.summary import summary_of
 from promptprop.services.workbench import Equipment, LiveWorkbench
 
@@ -41,7 +43,8 @@ log = logging.getLogger("promptprop.engine")
 class Assembly:
     """A run made ready: what bootstrap composed from its snapshot.
 
-    `admit` raises ConfigError where caps that a person wants to raise cannot be kept.
+    `admit` raises ConfigError where caps that a person wants to raise cannot be kept; `with_rubric` gives the metrics
+    that judge by a drafted rubric.
     """
 
     optimizer: Optimizer
@@ -49,6 +52,7 @@ class Assembly:
     equipment: Equipment
     started: facts.RunStarted
     admit: Callable[[Mapping[str, Json]], None] = lambda _caps: None
+    with_rubric: Callable[[Rubric], Scorer] | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -192,6 +196,11 @@ class _Course:
         for _ in range(retried):
             assembly.ledger.retry_failures()
         try:
+            if assembly.equipment.scorer.wants_rubric and assembly.with_rubric is not None:
+                rubric = await draft_rubric(bench, assembly.brief)
+                await self.engine.store.keep_rubric(self.row.name, rubric, self.row.id)
+                await self._take(facts.RubricDrafted(rubric.id, tuple(one.id for one in rubric.features)))
+                bench.adopt(assembly.with_rubric(rubric))
             async with aclosing(assembly.optimizer.run(assembly.brief, bench)) as decisions:
                 async for decision in decisions:
                     await self._take(decision)

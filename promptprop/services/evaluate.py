@@ -52,6 +52,6 @@ def metric_means(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     judged: dict[str, list[float]] = {}
     for evaluation in evaluations:
         for metric, judgement in evaluation.judgements.items():
-            if judgement.score is not None:
+            if judgement.score is not None and metric.count("/") < 2:  # features of a juror are told elsewhere
                 judged.setdefault(metric, []).append(judgement.score)
     return {metric: sum(scores) / len(scores) for metric, scores in sorted(judged.items())}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from promptprop.domain.budget import Budget, Spend
@@ -82,6 +82,10 @@ class LiveWorkbench:
         self._evaluated = 0
         self._missing = 0
         self._scored = 0
+
+    def adopt(self, scorer: Scorer) -> None:
+        """Judge by these metrics from here on."""
+        self._kit = replace(self._kit, scorer=scorer)
 
     @property
     def spend(self) -> Spend:

@@ -33,6 +33,7 @@ from promptprop.domain.models import (
     StepTrace,
     Usage,
 )
+from promptprop.domain.rubric import Rubric, RubricFeature
 from promptprop.ports import Costs, FailedCall, Store
 
 
@@ -221,3 +222,17 @@ async def test_the_costs_of_answers_leave_missing_rows_out_and_count_unknown_pri
     await store.commit_block("k3v9-router", [*answers, failed, evaluation("r5", candidate_id="other")], [], "f")
     assert store.evaluation_costs("k3v9-router", answers[0].candidate_id) == Costs(3, 1, 12)
     assert store.evaluation_costs("k3v9-router", "nobody") == Costs(0, 0, 0)
+
+
+# --- rubrics --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_rubric_is_kept_once_and_versions_count_by_name(store: Store) -> None:
+    one = Rubric("Short.", (RubricFeature("tone", "Is kind.", 2.0, "the task"),))
+    two = Rubric("Short.", (RubricFeature("tone", "Is very kind.", 2.0, "caf\u00e9 \u2603"),))
+    first = await store.keep_rubric("letters", one, "run-1")
+    assert (first.name, first.version, first.rubric, first.run_id) == ("letters", 1, one, "run-1")
+    assert await store.keep_rubric("letters", one, "run-2") == first
+    assert (await store.keep_rubric("letters", two, None)).version == 2
+    assert store.rubric(two.id) == await store.keep_rubric("other", two, None)
+    assert store.rubric("nothing") is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from promptprop.cli.options import Database, EnvFile, RunReference
 from promptprop.cli.shell import Shell
@@ -13,9 +15,22 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def show_run(shell: Shell, run: RunReference, env_file: EnvFile = None, db: Database = None) -> None:
-    """Show a run and what became of each candidate."""
+def show_run(
+    shell: Shell,
+    run: RunReference,
+    jury: Annotated[bool, typer.Option("--jury", help="How each juror votes, beside the others.")] = False,
+    rubric: Annotated[bool, typer.Option("--rubric", help="The drafted criteria, and what each came to.")] = False,
+    classes: Annotated[bool, typer.Option("--classes", help="Precision, recall and F1 of each label.")] = False,
+    env_file: EnvFile = None,
+    db: Database = None,
+) -> None:
+    """Show a run and what became of each candidate.
+
+    Bias and noise of a juror are its distance from the others on the same answers; flips are answers that it judged
+    more than once and put on both sides of the line; length and order tell what these do to its votes.
+    """
     from promptprop.adapters.files.report_markdown import render_markdown
+    from promptprop.cli import judging
     from promptprop.cli.reports import report_of_run
     from promptprop.cli.running import existing_run, opened
     from promptprop.domain.report import report_json
@@ -23,6 +38,9 @@ def show_run(shell: Shell, run: RunReference, env_file: EnvFile = None, db: Data
     with contextlib.closing(opened(db, env_file)) as store:
         row = existing_run(store, run)
         report, paths = report_of_run(store, row)
+        records = judging.jury_of_run(store, row) if jury else ()
+        drafted = judging.rubric_of_run(store, row, report) if rubric else None
+        labels = judging.classes_of_run(store, row, report) if classes else {}
 
     def draw() -> Iterable[RenderableType]:
         from rich.text import Text
@@ -34,8 +52,18 @@ def show_run(shell: Shell, run: RunReference, env_file: EnvFile = None, db: Data
         width = FILE_WIDTH if shell.output else shell.width()
         head = Text.assemble((report.history.name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")
         parts: list[RenderableType] = [head, ""]
+        if jury or rubric or classes:
+            parts += judging.draw_jury(records) if jury else []
+            parts += ["", *judging.draw_rubric(drafted)] if rubric else []
+            return [*parts, "", *judging.draw_classes(labels)] if classes else parts
         if report.history.activity == "optimize" and report.history.candidates:
             parts += [candidate_table(report.history, width), ""]
         return [*parts, *summary_parts(report, paths, db=db or "")]
 
-    shell.show(report_json(report, paths), draw, lambda: render_markdown(report))
+    document = {
+        **report_json(report, paths),
+        **({"jury": judging.jury_json(records)} if jury else {}),
+        **({"rubric": judging.rubric_json(drafted)} if rubric else {}),
+        **({"classes": judging.classes_json(labels)} if classes else {}),
+    }
+    shell.show(document, draw, lambda: render_markdown(report))

@@ -64,6 +64,7 @@ class JuryScorer:
     office: Office
     fingerprint: str = "jury"
     asking: tuple[ModelMetric, ...] = ()
+    wants_rubric: bool = False
 
     def score(
         self,

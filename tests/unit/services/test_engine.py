@@ -205,6 +205,7 @@ async def test_a_bug_is_stored_as_a_failed_stop_and_comes_out(lab: Lab) -> None:
     class Broken:
         fingerprint = "f"
         asking = ()
+        wants_rubric = False
 
         def score(self, output: str, example: object, effort: object) -> None:
             raise ZeroDivisionError("a bug")

@@ -104,7 +104,10 @@ def answer_juror(world: World, variant: str, messages: Sequence[Message], replic
         score = min(score, HARD)
     if TEMPERS[variant].suggestible and draw(*key, "sway") < swayed(seen):
         score, reason = 1.0, "As the text asks."
-    return _written(text, seen, min(1.0, max(0.0, score)), reason, hard, draw(world.name, form, replicate, "wrap"))
+    features = [match[1] for match in _FEATURE.finditer(seen.around)] if '"scores"' in text else []
+    apart = {name: score + 0.04 * _normal(*key, name) for name in features}
+    wrap = draw(world.name, form, replicate, "wrap")
+    return _written(seen, score, apart, reason, hard, wrap)
 
 
 def read_request(text: str) -> Seen:
@@ -185,11 +188,18 @@ def _normal(*key: Json) -> float:
     return radius * math.cos(2 * math.pi * draw(*key, "angle"))
 
 
-def _written(text: str, seen: Seen, score: float, reason: str, hard: Sequence[int], wrap: float) -> str:
-    points = round(100 * score)
-    features = [match[1] for match in _FEATURE.finditer(seen.around)] if '"scores"' in text else []
-    value: dict[str, Json] = {"scores": dict.fromkeys(features, points)} if features else {"score": points}
+def _written(
+    seen: Seen, score: float, apart: Mapping[str, float], reason: str, hard: Sequence[int], wrap: float
+) -> str:
+    """The reply: one score, or those of features where they are asked for."""
+    value: dict[str, Json] = {"score": _points(score)}
+    if apart:
+        value = {"scores": {name: _points(one) for name, one in apart.items()}}
     if "hard_negatives" in seen.blocks:
         value["hard"] = list(hard)
     written = json.dumps({**value, "reason": reason}, ensure_ascii=False)
     return pick((written, written, f"```json\n{written}\n```", f"My verdict:\n{written}"), wrap)
+
+
+def _points(score: float) -> int:
+    return round(100 * min(1.0, max(0.0, score)))
