@@ -57,6 +57,11 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.services.reserve import questions_of
     from promptprop.services.workbench import Equipment
 
+    if run.activity not in ("optimize", "evaluate"):
+        raise UsageError(
+            f"run {run.id[:8]} is a calibration, and cannot be taken up",
+            remedy="run `promptprop judge calibrate` again: votes that are on record are free",
+        )
     config = RunConfig.model_validate(run.snapshot["config"])
     budget = config.budget.budget
     endpoints, specs = await open_endpoints(config, environment, run.activity)

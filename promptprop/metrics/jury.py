@@ -57,6 +57,9 @@ class JuryOptions(MetricOptions):
     jurors: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Names of jurors; all of `models.jury` unless given."
     )
+    warn_only: tuple[str, ...] = Field(
+        default=(), description="Jurors who vote, and are shown in reports, but do not count: see `judge calibrate`."
+    )
     aggregate: Literal["median", "mean"] = Field(
         default="median", description="What votes come to: their median, or their mean by the weights of the jurors."
     )
@@ -236,7 +239,8 @@ class Jury(AskingMetric[JuryOptions]):
         cascade = self.options.cascade
         if cascade is None or len(self.seats) == 1:
             return self.seats
-        first = next((seat for seat in self.seats if seat.name == cascade.first), self.seats[0])
+        counting = [seat for seat in self.seats if seat.name not in self.options.warn_only]
+        first = next((seat for seat in self.seats if seat.name == cascade.first), counting[0])
         ballot = ballots.get(first.name)
         if ballot is None:
             return [first]
@@ -252,8 +256,9 @@ class Jury(AskingMetric[JuryOptions]):
     def _verdict(self, ballots: Mapping[str, Ballot]) -> dict[str, Judgement]:
         """The panel's judgement, then each juror's who was asked."""
         asked = {seat.name: ballots[seat.name] for seat in self.seats if seat.name in ballots}
-        votes = {name: ballot.vote for name, ballot in asked.items() if ballot.vote is not None}
-        found = {self.id: self._summed(votes, len(asked))}
+        counting = {name: ballot for name, ballot in asked.items() if name not in self.options.warn_only}
+        votes = {name: ballot.vote for name, ballot in counting.items() if ballot.vote is not None}
+        found = {self.id: self._summed(votes, len(counting))}
         for name, ballot in asked.items():
             vote = ballot.vote
             word = judged(None, f"no vote: {ballot.problem}") if vote is None else judged(_counted(vote), vote.reason)
@@ -323,4 +328,10 @@ def _seated(options: JuryOptions, setting: Setting) -> tuple[Seat, ...]:
     cascade = options.cascade
     if cascade and cascade.first and cascade.first not in names:
         raise ConfigError(f"cascade.first names `{cascade.first}`, who is not on the panel", remedy=", ".join(names))
+    if unknown := [name for name in options.warn_only if name not in names]:
+        raise ConfigError(f"warn_only names `{unknown[0]}`, who is not on the panel", remedy=", ".join(names))
+    if cascade and cascade.first in options.warn_only:
+        raise ConfigError(f"cascade.first names `{cascade.first}`, who does not count", remedy="name another juror")
+    if not set(names) - set(options.warn_only):
+        raise ConfigError("no juror counts: warn_only names them all", remedy="leave one out")
     return tuple(known[name] for name in names)

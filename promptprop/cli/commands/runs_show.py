@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+CALIBRATED = "Votes of jurors on labelled answers: `promptprop judge calibrate` shows them, now for free."
+
+
 def show_run(
     shell: Shell,
     run: RunReference,
@@ -52,6 +55,11 @@ def show_run(
         width = FILE_WIDTH if shell.output else shell.width()
         head = Text.assemble((report.history.name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")
         parts: list[RenderableType] = [head, ""]
+        if row.activity == "calibrate":
+            return [
+                *parts,
+                CALIBRATED,
+            ]
         if jury or rubric or classes:
             parts += judging.draw_jury(records) if jury else []
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []

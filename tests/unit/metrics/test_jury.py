@@ -275,3 +275,28 @@ def test_whatever_jurors_say_the_panel_ends_with_a_score_within_bounds_or_none(
     for word in said.values():
         assert word.score is None or 0 <= word.score <= 1
         assert len(word.feedback) <= 400
+
+
+def test_a_juror_that_only_warns_is_asked_and_shown_and_does_not_count() -> None:
+    replies = {"strict": [vote(20)], "kind": [vote(90)], "odd": [vote(40)]}
+    said, stages = judge(jury(warn_only=["kind"]), replies)
+    assert stages == [["strict", "kind", "odd"]]
+    assert said["panel"].score == pytest.approx(0.3)
+    assert said["panel/kind"].score == 0.9
+    alone, _ = judge(jury(warn_only=["kind"]), {"strict": [None], "kind": [vote(90)], "odd": [None]})
+    assert alone["panel"].score is None, "its vote does not stand in for those that count"
+    _, asked = judge(jury(warn_only=["strict"], cascade={"near": 0.0}), {"kind": [vote(95)]})
+    assert asked == [["kind"]], "who is asked first has to count"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"warn_only": ["nobody"]}, "warn_only names `nobody`"),
+        ({"warn_only": ["strict", "kind", "odd"]}, "no juror counts"),
+        ({"warn_only": ["kind"], "cascade": {"first": "kind"}}, "who does not count"),
+    ],
+)
+def test_somebody_has_to_count(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        jury(**options)
