@@ -6,8 +6,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.adapters.models.offline.task import shown_as, true_score
 from promptprop.adapters.models.offline.worldfile import load_world
@@ -66,8 +64,10 @@ def test_a_trap_costs_what_a_fall_calls_for_and_is_a_hard_negative() -> None:
     (trap,) = WORLD.traps.values()
     hard = {row["id"] for row in ROWS if "We are not liable for accidents." in row.get("hard_negatives", [])}
     assert set(trap.breaks) == hard
-    trapped = f"{SEED}\n{trap.says[0]}"
-    assert true_score(WORLD, trapped, hard) == pytest.approx(true_score(WORLD, SEED, hard), abs=0.05)
+    best = SEED + "\n".join(rule.says[0] for rule in WORLD.rules.values())
+    for prompt in (SEED, best):
+        assert true_score(WORLD, f"{prompt}\n{trap.says[0]}", hard) <= true_score(WORLD, prompt, hard)
+    assert true_score(WORLD, f"{best}\n{trap.says[0]}", hard) < true_score(WORLD, best, hard) - 0.1
 
 
 def test_the_reference_is_what_the_world_holds_right() -> None:

@@ -120,7 +120,10 @@ def prospect_of(world: World, row: WorldRow, view: View) -> Prospect:
         return Prospect(full, _slip(world, row), chatty, key)
     low = min(full, world.luck)
     if broken:
-        return Prospect(low, _wrong(world, row, [world.traps[broken[0]].breaks[row.id]]), chatty, key)
+        corruptions = [world.traps[broken[0]].breaks[row.id]]
+        if world.task == "write":  # one wrong line does not bring the others right
+            corruptions = [*(row.needs[rule] for rule in missing), *corruptions]
+        return Prospect(low, _wrong(world, row, corruptions), chatty, key)
     learned = 1.0
     for rule in missing:
         learned *= 1 - (1 - DEMO) ** shown[rule]
