@@ -7,6 +7,7 @@ _HERE = "promptprop.cli.commands"
 # In the order in which `--help` lists them.
 COMMANDS: dict[str, str] = {
     "validate": f"{_HERE}.validate:validate",
+    "lint": f"{_HERE}.lint:lint_prompts",
     "plan": f"{_HERE}.plan:plan",
     "optimize": f"{_HERE}.optimize:optimize",
     "eval": f"{_HERE}.evaluate:evaluate",

@@ -1,0 +1,75 @@
+"""`lint`: prompts and configurations, its formats, its exit code, and what it mends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+BAD = "Try to name the desk properly.  \nTODO: rules\n\nThe message is {{ text }}.\n"
+
+
+def test_a_prompt_with_findings_ends_with_one_and_names_places(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "bad.md").write_text(BAD)
+    ended = run_cli("lint", "bad.md")
+    assert ended.code == 1
+    assert "bad.md:2:1: PP013 “TODO” was left over (left-over)" in ended.out
+    assert "findings, 1 of them can be mended with --fix" in ended.out
+    assert run_cli("lint", "bad.md", "--exit-zero").code == 0
+    document = run_cli("lint", "bad.md", "--json").json
+    assert {one["id"] for one in document["findings"]} == {"PP005", "PP009", "PP010", "PP012", "PP013"}
+    assert document["findings"][-1]["line"] == 4
+
+
+def test_what_is_safe_is_mended_in_the_file(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "bad.md").write_text(BAD)
+    ended = run_cli("lint", "bad.md", "--fix", "--ignore", "PP009,pp013", "--ignore", "PP005")
+    assert (cli_project / "bad.md").read_text() == BAD.replace(".  \n", ".\n")
+    assert ended.code == 1
+    assert "PP012" not in ended.out
+    assert "PP010" in ended.out
+
+
+def test_a_configuration_is_held_against_its_columns_and_its_data(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "prompt.md").write_text(
+        "Answer with one label only.\n\n- billing\n- parcels\n- sales\n\nMessage:\n{{ text }}\n\nDate:\n{{ date }}\n"
+    )
+    ended = run_cli("lint", "small.yaml")
+    assert ended.code == 1
+    assert "PP001 {{ date }} is filled by nothing: there is text" in ended.out
+    assert "PP006 no row expects 'parcels'" in ended.out
+    assert "PP006 rows expect account, delivery, returns, security, technical" in ended.out
+
+
+def test_annotations_for_github_are_one_line_each(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "a,b.md").write_text(BAD)
+    ended = run_cli("lint", "a,b.md", "--github")
+    assert ended.code == 1
+    assert "::error file=a%2Cb.md,line=2,col=1,title=PP013 left-over::“TODO” was left over" in ended.out.splitlines()
+    assert all(line.startswith("::") for line in ended.out.splitlines())
+
+
+def test_prompts_in_documents_and_in_the_configuration_are_checked_too(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "prompt.yaml").write_text("messages:\n  - {role: user, content: 'TODO {{ text }}'}\n")
+    ended = run_cli("lint", "prompt.yaml")
+    assert "prompt.yaml: PP013" in ended.out
+    ended = run_cli("lint", "small.yaml", "--set", "prompt=Be nice to {{ text }}")
+    assert ended.code == 1
+    assert "PP009" in ended.out
+
+
+def test_the_checks_are_listed_and_mistakes_are_told(cli_project: Path, run_cli: Any) -> None:
+    listed = run_cli("lint", "--rules")
+    assert listed.code == 0
+    assert "PP010" in listed.out
+    assert max(map(len, listed.out.splitlines())) <= 80
+    assert run_cli("lint").code == 2
+    assert run_cli("lint", "nowhere.md").code == 2
+    ended = run_cli("lint", "prompt.md", "--ignore", "PP999")
+    assert ended.code == 2
+    assert "there is no check PP999" in ended.err
+
+
+def test_a_good_prompt_ends_with_zero(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "good.md").write_text("Answer with one word only.\n\nMessage:\n{{ text }}\n")
+    ended = run_cli("lint", "good.md")
+    assert (ended.code, ended.out) == (0, "nothing found\n")
