@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "prompts list": f"{_HERE}.prompts_list:list_prompts",
     "prompts show": f"{_HERE}.prompts_show:show_prompt",
     "prompts export": f"{_HERE}.prompts_export:export",
+    "data validate": f"{_HERE}.data_validate:validate_data",
+    "data split": f"{_HERE}.data_split:split_data",
     "models list": f"{_HERE}.models_list:list_models",
     "models ping": f"{_HERE}.models_ping:ping_models",
     "judge calibrate": f"{_HERE}.judge_calibrate:calibrate",
@@ -41,6 +43,7 @@ COMMANDS: dict[str, str] = {
 GROUPS: dict[str, str] = {
     "runs": "List, show, resume, export and remove runs.",
     "prompts": "List, show and export prompts and their versions.",
+    "data": "Check, split and import rows.",
     "models": "List the models that your keys reach, and try them.",
     "judge": "Hold jurors against what people say.",
     "roles": "Show the model roles and their templates.",
