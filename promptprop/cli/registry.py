@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "prompts show": f"{_HERE}.prompts_show:show_prompt",
     "prompts export": f"{_HERE}.prompts_export:export",
     "data validate": f"{_HERE}.data_validate:validate_data",
+    "data import": f"{_HERE}.data_import:import_data",
     "data split": f"{_HERE}.data_split:split_data",
     "models list": f"{_HERE}.models_list:list_models",
     "models ping": f"{_HERE}.models_ping:ping_models",

@@ -62,3 +62,33 @@ def test_splits_are_those_of_a_run_and_can_be_written_apart(cli_project: Path, r
     again = run_cli("data", "split", "apart.yaml", "--json")
     assert again.code == 0, again.out
     assert again.json["splits"] == document["splits"]
+
+
+def test_rows_of_other_tools_become_a_dataset_that_runs(cli_project: Path, run_cli: Any) -> None:
+    lines = [json.loads(line) for line in (cli_project / "support.jsonl").read_text().splitlines()]
+    samples = [{"input": [{"role": "user", "content": row["text"]}], "ideal": row["label"]} for row in lines]
+    (cli_project / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples))
+    ended = run_cli("data", "import", "samples.jsonl", "-o", "rows.jsonl")
+    assert ended.code == 0
+    assert "265 rows of openai-evals" in ended.err
+    (said,) = [line for line in ended.err.splitlines() if line.startswith("data: ")]
+    assert said == "data: {file: rows.jsonl, inputs: [input], id: id, expected: expected}"
+    config = (cli_project / "small.yaml").read_text()
+    old = next(line for line in config.splitlines() if line.startswith("data:"))
+    (cli_project / "imported.yaml").write_text(
+        config.replace(old, said).replace("{file: prompt.md}", "'Sort {{ input }}'")
+    )
+    assert run_cli("validate", "imported.yaml").code == 0
+
+
+def test_what_cannot_be_imported_is_said(cli_project: Path, run_cli: Any) -> None:
+    for source, said in (
+        ("nowhere", "no such file"),
+        ("prompt.md", "cannot be told by its looks"),
+        (".", "save_to_disk"),
+    ):
+        ended = run_cli("data", "import", source)
+        assert ended.code == 2
+        assert said in ended.err
+    assert "one of hf, promptfoo" in run_cli("data", "import", "prompt.md", "--as", "excel").err
+    assert run_cli("data", "import", "support.jsonl", "--as", "openai-evals").code == 2

@@ -28,7 +28,7 @@ KEYS = {
     "run_id", "name", "activity", "status", "stop_reason", "search_ended", "detail", "verdict", "simulated",
     "random_seed", "optimizer", "rows", "models", "seed", "winner", "changed", "delta", "p_value", "rounds",
     "candidates", "origin", "screening", "reviews", "overrides",
-    "notes_left", "earlier_looks", "suspect_labels", "refused", "spend", "active_seconds", "paths",
+    "notes_left", "earlier_looks", "rubric", "suspect_labels", "refused", "spend", "active_seconds", "paths",
 }  # fmt: skip
 STANDING = {"id", "prompt", "length", "select", "test", "usd_per_1000_rows"}
 SPEND = {
