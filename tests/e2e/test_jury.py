@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
+import pytest
 from runs_over_http import ROOT, comparable_report, database_in, optimize, write_config
 from world_server import WorldProcess
 
 from promptprop.adapters.models.offline.task import true_score
 from promptprop.adapters.models.offline.worldfile import load_world
 from promptprop.bootstrap.configuration import open_database
-from promptprop.domain.models import Cell
+from promptprop.domain.models import Cell, Evaluation
 from promptprop.domain.report import Report, spend_json
 
 WORLD = ROOT / "datasets" / "replies.world.yaml"
@@ -57,27 +59,35 @@ async def test_a_jury_of_two_that_fails_refuses_and_garbles_still_improves_writt
     simulated = load_world(WORLD)
     seed, winner = (report.candidates[one.id].text for one in (report.seed, report.winner))
     assert true_score(simulated, winner) > true_score(simulated, seed) + 0.15, "by the rules, and not by the jury alone"
-    votes, judged = votes_of(database, report)
-    silent = sum(vote is None for vote in votes) / len(votes)
+    judged = seed_evaluations(database, report)
+    votes = [votes_on(one) for one in judged]
+    silent = sum(vote is None for given in votes for vote in given) / sum(map(len, votes))
     assert 0.05 < silent < 0.3, "some votes are missing"
-    assert min(one for one in judged if one is not None) > 0.05, "and none of them counts as 0"
+    for one, given in zip(judged, votes, strict=True):
+        cast = [vote for vote in given if vote is not None]
+        if one.score is not None and cast:
+            assert one.judgements["panel"].score == pytest.approx(statistics.median(cast)), "and count as no zero"
+    assert any(None in given and one.score is not None for one, given in zip(judged, votes, strict=True))
     roles = spend_json(report.history)["roles"]
     asked = {model: count for model, count in stats["models"].items() if model.startswith("juror-")}
     assert roles["juror"]["calls"] == sum(asked.values())
     assert len(asked) == 2
 
 
-def votes_of(database: str, report: Report) -> tuple[list[float | None], list[float | None]]:
-    """The votes on the seed's answers, and its scores."""
+def seed_evaluations(database: str, report: Report) -> list[Evaluation]:
+    """What is stored of the seed's answers."""
     store = open_database(database, must_exist=True)
     try:
         run = store.run(report.run_id)
         cells = [Cell(report.candidates[report.seed.id], row.id) for row in store.rows(run.dataset_id)]
-        found = [one for one in store.find_evaluations(run.id, cells, str(run.snapshot["scorer"]), 0) if one]
+        return [one for one in store.find_evaluations(run.id, cells, str(run.snapshot["scorer"]), 0) if one]
     finally:
         store.close()
-    words = [word for one in found for name, word in one.judgements.items() if name.startswith("panel/")]
-    return [word.score for word in words], [one.score for one in found]
+
+
+def votes_on(evaluation: Evaluation) -> list[float | None]:
+    """The votes on an answer, None where a juror had none."""
+    return [word.score for name, word in evaluation.judgements.items() if name.startswith("panel/")]
 
 
 async def test_a_run_with_a_jury_is_the_same_whatever_latency_and_concurrency(tmp_path: Path) -> None:

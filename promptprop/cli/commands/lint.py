@@ -40,9 +40,10 @@ def lint_prompts(
     sets: Sets = None,
     env_file: EnvFile = None,
 ) -> int:
-    """Check prompts without asking a model; ends with 1 where something is found.
+    """Check prompts without asking a model.
 
-    Of a configuration, placeholders are held against its columns, and labels against its data.
+    Ends with 1 where something is found. Of a configuration, placeholders are held against its columns, and labels
+    against its data.
     """
     from promptprop.bootstrap.linting import lint
 
