@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from promptprop.domain.errors import ConfigError
+from promptprop.domain.judgements import judgement_id, mistakable
 from promptprop.domain.models import Example, Json, Judgement, Message, digest, text_of
 from promptprop.metrics.base import AskingMetric, MetricOptions, Seat, Setting, acceptable, judged
 from promptprop.metrics.scoring import HARD_NEGATIVE_CAP, HARD_NEGATIVES
@@ -103,11 +104,6 @@ class Ballot:
     vote: Vote | None = None
     problem: str = ""
     repair: Question | None = None
-
-    @property
-    def settled(self) -> bool:
-        """True where nothing more is to be asked of this juror."""
-        return self.repair is None
 
 
 class Jury(AskingMetric[JuryOptions]):
@@ -262,9 +258,9 @@ class Jury(AskingMetric[JuryOptions]):
         for name, ballot in asked.items():
             vote = ballot.vote
             word = judged(None, f"no vote: {ballot.problem}") if vote is None else judged(_counted(vote), vote.reason)
-            found[f"{self.id}/{name}"] = word
+            found[judgement_id(self.id, name)] = word
             features = vote.features if vote is not None else {}
-            found |= {f"{self.id}/{name}/{feature}": judged(score) for feature, score in features.items()}
+            found |= {judgement_id(self.id, name, feature): judged(score) for feature, score in features.items()}
         return found
 
     def _summed(self, votes: Mapping[str, Vote], asked: int) -> Judgement:
@@ -325,6 +321,8 @@ def _seated(options: JuryOptions, setting: Setting) -> tuple[Seat, ...]:
     names = options.jurors or tuple(known)
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"there is no juror `{unknown[0]}`", remedy=f"models.jury has: {', '.join(known)}")
+    if alike := mistakable(names):
+        raise ConfigError(f"the jurors `{alike[0]}` and `{alike[1]}` are told apart by no report", remedy="rename one")
     cascade = options.cascade
     if cascade and cascade.first and cascade.first not in names:
         raise ConfigError(f"cascade.first names `{cascade.first}`, who is not on the panel", remedy=", ".join(names))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from promptprop.domain.errors import ConfigError, Problem
+from promptprop.domain.judgements import mistakable
 from promptprop.domain.models import Example, Json, Judgement, digest
 from promptprop.metrics.registry import PYTHON_PREFIX, load_metric
 from promptprop.ports import Effort, Metric, ModelMetric
@@ -220,6 +221,9 @@ def _id_problems(specs: Sequence[MetricSpec]) -> list[Problem]:
     ids = [spec.id for spec in specs]
     twice = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
     problems = [Problem(f"two metrics have the id `{name}`", remedy="Give each its own id.") for name in twice]
+    if alike := mistakable(ids):
+        said = f"the metric id `{alike[1]}` reads as a juror of the metric `{alike[0]}`"
+        problems.append(Problem(said, remedy="Choose another id."))
     if HARD_NEGATIVES in ids:
         problems.append(Problem(f"the metric id `{HARD_NEGATIVES}` is reserved", remedy="Choose another id."))
     return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Sequence
 
 from promptprop.domain.events import Estimate
+from promptprop.domain.judgements import judgement_id, metric_means, votes_in
 from promptprop.domain.models import Candidate, Cell, Evaluation, Row
 from promptprop.domain.people import Correction
 from promptprop.domain.selection import Standing, panel_error, standing_of
@@ -68,9 +69,9 @@ class Scores:
         """Remember evaluations that were asked for elsewhere (first replicates only)."""
         for evaluation in evaluations:
             self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
-            votes = {name: word.score for name, word in evaluation.judgements.items() if name.count("/") == 1}
+            votes = votes_in(evaluation.judgements)
             if votes:
-                self._votes.append({name: vote for name, vote in votes.items() if vote is not None})
+                self._votes.append({judgement_id(*place): vote for place, vote in votes.items() if vote is not None})
                 self._judge_error = None
 
     @property
@@ -127,9 +128,4 @@ class Scores:
 
     def metric_means(self, candidate_id: str, rows: Sequence[Row]) -> dict[str, float]:
         """The mean of each metric over the rows where it could judge."""
-        sums: dict[str, list[float]] = {}
-        for evaluation in self.of(candidate_id, rows).values():
-            for metric, judgement in evaluation.judgements.items():
-                if judgement.score is not None and metric.count("/") < 2:
-                    sums.setdefault(metric, []).append(judgement.score)
-        return {metric: sum(scores) / len(scores) for metric, scores in sorted(sums.items())}
+        return metric_means(self.of(candidate_id, rows).values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from promptprop.domain.agreement import Calibration, JurorRecord, Verdicts, calibration, juror_records
 from promptprop.domain.errors import BudgetSpent, raise_failure
+from promptprop.domain.judgements import votes_in
 from promptprop.domain.models import (
     Candidate,
     Cell,
@@ -103,11 +104,7 @@ def held_against(
     verdicts = []
     missing = 0
     for one in evaluations:
-        votes = {
-            name.partition("/")[2]: word.score
-            for name, word in one.judgements.items()
-            if name.startswith(f"{metric}/") and name.count("/") == 1
-        }
+        votes = {juror: vote for (panel_id, juror), vote in votes_in(one.judgements).items() if panel_id == metric}
         verdicts.append(Verdicts((one.example_id, one.output), votes, one.replicate, len(one.output)))
         if one.replicate:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from promptprop.domain.judgements import parts_of
 from promptprop.domain.models import Failure, Judgement, ModelRequest, Outcome
 from promptprop.ports import ModelMetric, Question, Scorer, Told
 from promptprop.services.draft import Draft
@@ -72,9 +73,9 @@ async def consult(
 
 def _by_code(draft: Draft, scorer: Scorer) -> dict[str, Judgement]:
     if draft.stored is not None and not draft.stored.error:
-        asking = tuple(metric.id for metric in scorer.asking)
-        kept = draft.stored.judgements.items()
-        return {name: word for name, word in kept if name not in asking and name.partition("/")[0] not in asking}
+        asking = {metric.id for metric in scorer.asking}
+        stored = draft.stored.judgements
+        return {name: word for name, word in stored.items() if parts_of(name, stored)[0] not in asking}
     return scorer.score(draft.trace[-1].output, draft.example, draft.effort)[0]
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from promptprop.domain.events import CandidateProposed, CandidateScored, Estimate, Event, SearchEnded
+from promptprop.domain.judgements import metric_means
 from promptprop.domain.models import Cell, Evaluation, Proposal
 from promptprop.domain.statistics import mean_interval
 from promptprop.ports import Brief, Shape, Workbench
@@ -45,13 +46,3 @@ def row_means(evaluations: Sequence[Evaluation], repeats: int) -> list[float | N
         scores = [one.score for one in evaluations[start : start + repeats] if one.score is not None]
         means.append(sum(scores) / len(scores) if scores else None)
     return means
-
-
-def metric_means(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """The mean of each metric over the evaluations that it could judge."""
-    judged: dict[str, list[float]] = {}
-    for evaluation in evaluations:
-        for metric, judgement in evaluation.judgements.items():
-            if judgement.score is not None and metric.count("/") < 2:  # features of a juror are told elsewhere
-                judged.setdefault(metric, []).append(judgement.score)
-    return {metric: sum(scores) / len(scores) for metric, scores in sorted(judged.items())}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from promptprop.domain.agreement import ClassTable, JurorRecord, Verdicts, class_table, juror_records, spearman
+from promptprop.domain.judgements import features_in, votes_in
 from promptprop.domain.models import Evaluation, Json, text_of
 from promptprop.domain.rubric import Rubric
 
@@ -41,7 +42,7 @@ def jury_of(evaluations: Sequence[Evaluation], answer_first: Mapping[str, bool])
     """
     once: dict[tuple[str, str, int], Verdicts] = {}
     for one in evaluations:
-        votes = {name.partition("/")[2]: word.score for name, word in one.judgements.items() if name.count("/") == 1}
+        votes = {juror: vote for (_, juror), vote in votes_in(one.judgements).items()}
         if votes:
             first = answer_first.get(one.example_id, False)
             verdict = Verdicts((one.example_id, one.output), votes, one.replicate, len(one.output), first)
@@ -76,11 +77,9 @@ def _by_feature(evaluation: Evaluation) -> dict[str, tuple[float, float | None]]
     """The mean of each feature's scores over the jurors, with the panel's score."""
     found: dict[str, list[float]] = {}
     panel: float | None = None
-    for name, word in evaluation.judgements.items():
-        if name.count("/") == 2 and word.score is not None:
-            metric, _, feature = name.split("/")
-            found.setdefault(feature, []).append(word.score)
-            panel = evaluation.judgements[metric].score
+    for metric, feature, score in features_in(evaluation.judgements):
+        found.setdefault(feature, []).append(score)
+        panel = evaluation.judgements[metric].score
     return {feature: (sum(scores) / len(scores), panel) for feature, scores in found.items()}
 
 

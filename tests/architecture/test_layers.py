@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
-    "rubric", "events", "history", "people", "report", "settings",
+    "rubric", "judgements", "events", "history", "people", "report", "settings",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},

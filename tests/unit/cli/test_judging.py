@@ -32,6 +32,15 @@ def test_a_run_with_a_jury_shows_its_jurors_and_what_features_came_to(cli_projec
     assert 0 <= document["classes"]["seed"]["macro"]["f1"] <= 1
 
 
+def test_jurors_that_are_called_after_their_models_are_shown_like_any_other(cli_project: Path, run_cli: Any) -> None:
+    nameless = "models.jury=[{model: offline/juror-strict}, {model: offline/juror-kind}]"
+    assert run_cli("eval", "small.yaml", *JURY, "--set", nameless, "-q").code == 0
+    document = run_cli("runs", "show", "latest", "--jury", "--rubric", "--json").json
+    assert [one["name"] for one in document["jury"]] == ["offline/juror-strict", "offline/juror-kind"]
+    assert all(one["asked"] > 0 for one in document["jury"])
+    assert document["rubric"]["features"][0]["seed"] > 0
+
+
 def test_without_a_jury_it_says_so_and_labels_are_shown_all_the_same(cli_project: Path, run_cli: Any) -> None:
     assert run_cli("eval", "small.yaml", "-q").code == 0
     shown = run_cli("runs", "show", "latest", "--jury", "--rubric", "--classes")

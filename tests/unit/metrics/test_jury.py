@@ -224,6 +224,13 @@ def test_unknown_jurors_are_refused(options: dict[str, Any], said: str) -> None:
         jury(Setting("x"))
 
 
+def test_jurors_that_reports_could_not_tell_apart_are_refused() -> None:
+    seats = (Seat("openai"), Seat("openai/gpt-5"), Seat("openai/gpt-5-mini"))
+    with pytest.raises(ConfigError, match="`openai` and `openai/gpt-5`"):
+        jury(Setting("x", jury=seats))
+    assert len(jury(Setting("x", jury=seats[1:])).seats) == 2
+
+
 @pytest.mark.parametrize(
     "options",
     [

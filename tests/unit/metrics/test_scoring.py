@@ -225,3 +225,9 @@ def test_ids_are_distinct_from_those_of_metrics_that_ask(tmp_path: Path) -> None
 
 def test_no_metrics_at_all_give_no_score() -> None:
     assert build_scorer([], Path()).score("x", Example("1", {})) == ({}, None)
+
+
+def test_an_id_that_reads_as_a_juror_of_another_metric_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`panel/x` reads as a juror of the metric `panel`"):
+        build_scorer([MetricSpec("panel/x", "contains"), MetricSpec("panel", "exact")], Path())
+    assert build_scorer([MetricSpec("own/x", "contains"), MetricSpec("panel", "exact")], Path()).fingerprint

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fake_bench import FakeBench, FakeWorld, fake_brief, seed_candidate
 
 from promptprop.domain.events import CandidateProposed, CandidateScored, Event, SearchEnded
+from promptprop.domain.judgements import metric_means
 from promptprop.domain.models import Evaluation, Judgement
-from promptprop.services.evaluate import Scoring, metric_means, row_means
+from promptprop.services.evaluate import Scoring, row_means
 
 
 def evaluation(row: str, replicate: int, score: float | None, **metrics: float | None) -> Evaluation:
