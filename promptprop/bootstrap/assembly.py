@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
-from promptprop.bootstrap.models import is_simulated, open_endpoints, price_endpoints, require_priced
+from promptprop.bootstrap.models import RUNS, is_simulated, open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, digest, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
@@ -57,10 +57,10 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.services.reserve import questions_of
     from promptprop.services.workbench import Equipment
 
-    if run.activity not in ("optimize", "evaluate"):
+    if run.activity not in RUNS:
         raise UsageError(
-            f"run {run.id[:8]} is a calibration, and cannot be taken up",
-            remedy="run `promptprop judge calibrate` again: votes that are on record are free",
+            f"run {run.id[:8]} is none of a prompt ({run.activity}), and cannot be taken up",
+            remedy="run its command again: what is on record is free",
         )
     config = RunConfig.model_validate(run.snapshot["config"])
     budget = config.budget.budget

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop import __version__
-from promptprop.bootstrap.configuration import SystemClock
+from promptprop.bootstrap.inquiries import open_inquiry
 from promptprop.bootstrap.metrics import build_run_scorer
-from promptprop.bootstrap.models import open_endpoints, require_priced
 from promptprop.bootstrap.preparation import templates_of
-from promptprop.domain.errors import BudgetExhausted, BudgetSpent, ConfigError, DataError, Problem
+from promptprop.domain.errors import ConfigError, DataError, Problem
 from promptprop.domain.models import Json, text_of
-from promptprop.ports import RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
@@ -39,8 +35,6 @@ async def calibrate_jury(
     on_tick: Callable[[str, int, int], None],
 ) -> tuple[list[CalibrationReport], Spend]:
     """Have every jury of the configuration judge the answers. Raises ConfigError, BudgetSpent, ModelError."""
-    from promptprop.adapters.models.ledger import LedgerModels
-    from promptprop.adapters.models.purse import Purse
     from promptprop.services.calibrate import held_against, judged_answers
 
     config = loaded.config
@@ -56,50 +50,10 @@ async def calibrate_jury(
             remedy="write the features of a drafted rubric (`promptprop runs show RUN --rubric`) under `rubric:`",
         )
     dataset_id = await store.put_dataset(f"{config.name}-labels", [one.example for one in labelled])
-    run = _row(loaded, dataset_id, templates)
-    await store.create_run(run)
-    endpoints, specs = await open_endpoints(alone, loaded.environment, ACTIVITY)
-    ledger = LedgerModels(store, run.id, Purse(config.budget.budget), endpoints)
-    try:
-        require_priced(alone, specs)
-        await store.update_run(run.id, status="running")
-        evaluations = await judged_answers(ledger, scorer, specs, labelled, replicates, on_tick)
-        await store.commit_block(run.id, evaluations, ledger.take_failures(), scorer.fingerprint)
-        await store.update_run(run.id, status="finished", stop_reason="done")
-    except BudgetSpent as spent:
-        await store.update_run(run.id, status="stopped", stop_reason="budget")
-        raise BudgetExhausted(
-            f"the {spent.cap} cap leaves no room for the votes that are left",
-            remedy=f"raise budget.{spent.cap} and run it again: votes that are on record are free",
-        ) from spent
-    except BaseException:
-        await store.update_run(run.id, status="stopped", stop_reason="failed")
-        raise
-    finally:
-        await ledger.close()
-    return [held_against(metric.id, labelled, evaluations, line) for metric in juries], ledger.spend
-
-
-def _row(loaded: LoadedConfig, dataset_id: str, templates: Mapping[str, str]) -> RunRow:
-    now = SystemClock().now()
-    snapshot = {
-        "engine": __version__,
-        "config": loaded.config.snapshot(),
-        "path": str(loaded.path),
-        "folder": str(loaded.path.resolve().parent),
-        "roles": dict(templates),
-    }
-    return RunRow(
-        id=secrets.token_hex(16),
-        name=loaded.config.name,
-        activity=ACTIVITY,
-        status="created",
-        seed=loaded.config.seed,
-        created_at=now,
-        updated_at=now,
-        snapshot=snapshot,
-        dataset_id=dataset_id,
-    )
+    async with open_inquiry(store, loaded, ACTIVITY, dataset_id, templates, on_tick, alone) as inquiry:
+        evaluations = await judged_answers(inquiry, scorer, labelled, replicates)
+        await store.commit_block(inquiry.run_id, evaluations, [], scorer.fingerprint)
+    return [held_against(metric.id, labelled, evaluations, line) for metric in juries], inquiry.ledger.spend
 
 
 def read_labelled(loaded: LoadedConfig, file: Path, answer: str, label: str) -> list[Labelled]:

@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from promptprop.adapters.models.offline.client import OfflineClient
     from promptprop.domain.config import ModelConfig, RunConfig
 
-ROLES_OF = {"optimize": ("critic", "rewriter"), "evaluate": (), "calibrate": ()}
+RUNS = ("optimize", "evaluate")  # activities that run the prompt; the others ask models beside it
+ROLES_OF = {
+    "optimize": ("critic", "rewriter"),
+    "evaluate": (),
+    "calibrate": (),
+    "synthesize": ("synthesizer",),
+    "lint": ("critic",),
+}
 
 
 def needed_endpoints(config: RunConfig, activity: str) -> dict[str, ModelConfig]:
     """The models that an activity calls, by alias: those of the steps, the roles that it asks, and what metrics ask."""
-    steps = {step.endpoint for step in config.steps or ()} or {"task"} if activity != "calibrate" else set()
-    wanted = {*steps, *ROLES_OF[activity], *asked_by_metrics(config)}
+    wanted = set(ROLES_OF[activity])
+    if activity in RUNS:
+        wanted |= {step.endpoint for step in config.steps or ()} or {"task"}
+    if activity in (*RUNS, "calibrate"):
+        wanted |= asked_by_metrics(config)
     return {alias: model for alias, model in config.endpoints.items() if alias in wanted}
 
 

@@ -18,8 +18,9 @@ from promptprop.ports import RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.files.datasets import Columns
     from promptprop.adapters.storage.store import SqlStore
-    from promptprop.domain.config import RunConfig
+    from promptprop.domain.config import DataConfig, RunConfig
 
 # what may differ between a run and its resumption: where it is stored, where and how its models are reached, and how
 # fast it may go; none of it is part of a request's key. A resumption takes these over, but for the budget: caps that a
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # price, for at another one a cap on money would admit other calls than it did, and the replay would decide otherwise
 FREE_KEYS = ("budget", "tracking", "database", "output", "serve")
 FREE_MODEL_KEYS = ("api_base", "api_key", "timeout", "rpm", "tpm", "concurrency", "retries", "patience", "client")
+SEARCHING = ("critic", "rewriter", "juror", "manager")  # roles whose templates shape a run
 Loc = tuple[str | int, ...]
 
 
@@ -72,10 +74,19 @@ async def prepare(
 
 def limited_examples(config: RunConfig) -> Iterable[Example]:
     """The examples of the configured files, streamed."""
-    from promptprop.adapters.files.datasets import Columns, read_examples, read_split_files
+    from promptprop.adapters.files.datasets import read_examples, read_split_files
 
-    data = config.data
-    columns = Columns(
+    data, columns = config.data, columns_of(config.data)
+    if data.files:
+        return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format)
+    return read_examples(str(data.file), columns, data.format)
+
+
+def columns_of(data: DataConfig) -> Columns:
+    """What the columns of the dataset mean. Raises DataError where two inputs fill one variable."""
+    from promptprop.adapters.files.datasets import Columns
+
+    return Columns(
         data.inputs,
         data.expected,
         data.id,
@@ -86,9 +97,6 @@ def limited_examples(config: RunConfig) -> Iterable[Example]:
         data.soft_negatives,
         data.hard_negatives,
     )
-    if data.files:
-        return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format)
-    return read_examples(str(data.file), columns, data.format)
 
 
 def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candidate]) -> None:
@@ -125,20 +133,16 @@ def require_rewriter(config: RunConfig) -> None:
         raise ConfigError("no model is configured as rewriter", remedy="add models.rewriter: {model: …}")
 
 
-def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+def fresh_run(name: str, activity: str, seed: int, snapshot: Mapping[str, Json], dataset_id: str) -> RunRow:
     """The row of a run that is not stored yet. Ids begin with randomness, so that short prefixes work."""
     now = SystemClock().now()
-    return RunRow(
-        id=secrets.token_hex(16),
-        name=prepared.config.name,
-        activity=activity,
-        status="created",
-        seed=prepared.config.seed,
-        created_at=now,
-        updated_at=now,
-        snapshot={**prepared.snapshot, "options": dict(options)},
-        dataset_id=prepared.dataset_id,
-    )
+    return RunRow(secrets.token_hex(16), name, activity, "created", seed, now, now, snapshot, dataset_id)
+
+
+def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+    """The row of a run of what was prepared, not stored yet."""
+    config, snapshot = prepared.config, {**prepared.snapshot, "options": dict(options)}
+    return fresh_run(config.name, activity, config.seed, snapshot, prepared.dataset_id)
 
 
 async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
@@ -152,18 +156,8 @@ async def create_second_look(store: SqlStore, run: RunRow, budget: Mapping[str, 
     """Store a new run that goes on from a finished one: all that is equal comes from the ledger, free of charge."""
     config = {**run.snapshot["config"], "budget": {**run.snapshot["config"].get("budget", {}), **budget}}
     options = {**run.snapshot.get("options", {}), "second_look_of": run.id}
-    now = SystemClock().now()
-    fresh = RunRow(
-        id=secrets.token_hex(16),
-        name=run.name,
-        activity=run.activity,
-        status="created",
-        seed=run.seed,
-        created_at=now,
-        updated_at=now,
-        snapshot={**run.snapshot, "config": config, "options": options},
-        dataset_id=run.dataset_id,
-    )
+    snapshot = {**run.snapshot, "config": config, "options": options}
+    fresh = fresh_run(run.name, run.activity, run.seed, snapshot, run.dataset_id)
     await store.create_run(fresh)
     return fresh
 
@@ -217,13 +211,13 @@ def _free(loc: Loc) -> bool:
     return (of_model or of_step) and loc[-1] in FREE_MODEL_KEYS
 
 
-def templates_of(config: RunConfig) -> dict[str, str]:
-    """The template of every role: its own file where one is configured, else the shipped one."""
+def templates_of(config: RunConfig, names: Sequence[str] = SEARCHING) -> dict[str, str]:
+    """The templates of these roles: its own file where one is configured, else the shipped one. Raises ConfigError."""
     from promptprop.adapters.files.yaml_strict import read_text
-    from promptprop.roles.registry import ROLES, check_templates, shipped_template
+    from promptprop.roles.registry import check_templates, shipped_template
 
     templates = {}
-    for name in ROLES:
+    for name in names:
         override = getattr(config.roles, name, None)
         templates[name] = read_text(Path(override.template)) if override else shipped_template(name)
     check_templates(templates)

@@ -34,7 +34,9 @@ def described_roles(path: Path | None, sets: Sequence[str] = (), env_file: Path 
     from promptprop.roles.registry import ROLES, load_roles, shipped_template
 
     config = load(path, sets, None, env_file).config if path is not None else None
-    templates = templates_of(config) if config is not None else {name: shipped_template(name) for name in ROLES}
+    templates = (
+        templates_of(config, tuple(ROLES)) if config is not None else {name: shipped_template(name) for name in ROLES}
+    )
     roles = load_roles(templates)
     found = []
     for name in ROLES:
@@ -48,8 +50,11 @@ def described_roles(path: Path | None, sets: Sequence[str] = (), env_file: Path 
 
 
 def _models(config: RunConfig | None, role: str) -> tuple[str, ...]:
+    from promptprop.roles.registry import ANSWERED_BY
+
     if config is None:
         return ()
+    role = ANSWERED_BY.get(role, role)
     wanted = f"{role}."
     return tuple(
         f"{alias.removeprefix(wanted)}: {model.model}" if alias.startswith(wanted) else model.model

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "data validate": f"{_HERE}.data_validate:validate_data",
     "data import": f"{_HERE}.data_import:import_data",
     "data split": f"{_HERE}.data_split:split_data",
+    "data synth": f"{_HERE}.data_synth:synthesize_data",
+    "data review": f"{_HERE}.data_review:review_data",
     "models list": f"{_HERE}.models_list:list_models",
     "models ping": f"{_HERE}.models_ping:ping_models",
     "judge calibrate": f"{_HERE}.judge_calibrate:calibrate",
@@ -44,7 +46,7 @@ COMMANDS: dict[str, str] = {
 GROUPS: dict[str, str] = {
     "runs": "List, show, resume, export and remove runs.",
     "prompts": "List, show and export prompts and their versions.",
-    "data": "Check, split and import rows.",
+    "data": "Check, split, import and invent rows.",
     "models": "List the models that your keys reach, and try them.",
     "judge": "Hold jurors against what people say.",
     "roles": "Show the model roles and their templates.",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shlex
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.report_words import counted, gain, shortened
+from promptprop.cli.editing import edited
 from promptprop.cli.plain import one_line, safe
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
@@ -149,32 +146,23 @@ class TerminalReviewer:
     async def _edited(self, request: ReviewRequest) -> dict[str, str] | None:
         """The texts by step as the person's editor left them; None where nothing changed or nothing is usable."""
         texts = {step: prompt.text for step, prompt in request.candidate.prompts.items()}
-        edited = {step: await self._in_editor(step, text) for step, text in texts.items()}
-        if edited == texts:
+        rewritten = {step: await self._in_editor(step, text) for step, text in texts.items()}
+        if rewritten == texts:
             self._refused("nothing was changed")
             return None
         try:
-            rewritten_prompts(edited, request.candidate.prompts)
+            rewritten_prompts(rewritten, request.candidate.prompts)
         except ValueError as error:
             self._refused(f"that cannot stand: {error}")
             return None
-        return edited
+        return rewritten
 
     async def _in_editor(self, step: str, text: str) -> str:
         """The text after an editor has had it; as it was where there is no editor."""
-        command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"{step}.md"
-            file.write_text(text + "\n", encoding="utf-8")
-            try:
-                process = await asyncio.create_subprocess_exec(*command, str(file))
-            except OSError as error:
-                self._refused(f"the editor {command[0]} cannot be started ({error}); set EDITOR")
-                return text
-            if await process.wait():
-                self._refused(f"{command[0]} ended with an error: the text is left as it was")
-                return text
-            return file.read_text(encoding="utf-8").removesuffix("\n")
+        found, problem = await edited(text, f"{step}.md")
+        if problem:
+            self._refused(problem)
+        return found
 
     async def _line(self, question: str) -> str:
         """One line from the person. At the end of the input the run pauses. Raises CancelledError."""

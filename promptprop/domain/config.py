@@ -24,6 +24,7 @@ from promptprop.domain.settings import (
     Names,
     Number,
     Positive,
+    RolesConfig,
     Seconds,
     Share,
     Variable,
@@ -318,22 +319,6 @@ class DatabaseConfig(ConfigModel):
         if password_of(url) and not REFERENCE.search(password_of(url)) and not is_loopback(url):
             raise refused("a password is written out only for a loopback database", "url", remedy="write ${env:NAME}")
         return self
-
-
-class RoleConfig(ConfigModel):
-    """What replaces a part of a model role."""
-
-    template: Name = Field(description="A template file in place of the role's own.")
-
-
-class RolesConfig(ConfigModel):
-    """Overrides of the model roles."""
-
-    critic: RoleConfig | None = Field(None, description="Says why failures failed.")
-    rewriter: RoleConfig | None = Field(None, description="Writes new prompts.")
-    juror: RoleConfig | None = Field(None, description="Scores answers.")
-    manager: RoleConfig | None = Field(None, description="Drafts the rubric.")
-    synthesizer: RoleConfig | None = Field(None, description="Invents rows.")
 
 
 class RunConfig(ConfigModel):

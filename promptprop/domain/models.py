@@ -385,7 +385,7 @@ class Evaluation:
 class Ask:
     """A question to a role: its inputs fill the role's template. Children of a round differ by `replicate`."""
 
-    role: Literal["critic", "rewriter", "reflector", "juror", "manager", "synthesizer"]
+    role: Literal["critic", "rewriter", "reflector", "juror", "manager", "synthesizer", "linter"]
     inputs: Mapping[str, Json]
     replicate: int = 0
 

@@ -50,6 +50,20 @@ def stratum_of(expected: Json) -> str:
     return canonical(expected) if isinstance(expected, bool | int | float) else ONE_STRATUM
 
 
+def labels_of(expected: Iterable[Json]) -> Counter[str]:
+    """How many rows expect each label; empty where what is expected is no choice from a closed set.
+
+    Of several acceptable answers the first counts. A set is closed where no more than a quarter of the rows differ.
+
+    >>> labels_of(["a", "b"] * 4), labels_of(["a", "b", "c"]), labels_of([{"a": 1}] * 8)
+    (Counter({'a': 4, 'b': 4}), Counter(), Counter())
+    """
+    wanted = [one[0] if isinstance(one, list | tuple) and one else one for one in expected if one is not None]
+    counted = Counter(map(stratum_of, wanted))
+    closed = ONE_STRATUM not in counted and len(counted) <= len(wanted) / 4
+    return counted if closed else Counter()
+
+
 def row_of(example: Example) -> Row:
     """What sampling needs of an example. Without a cluster, rows with equal inputs are one, so that none leaks."""
     cluster = example.cluster if example.cluster is not None else digest(dict(example.inputs), 16)

@@ -215,3 +215,20 @@ class ConfigModel(BaseModel):
         if key and isinstance(value, dict) and isinstance(value.get(source), str) and not value.get(key):
             value = {**value, key: value[source]}
         return value
+
+
+class RoleConfig(ConfigModel):
+    """What replaces a part of a model role."""
+
+    template: Name = Field(description="A template file in place of the role's own.")
+
+
+class RolesConfig(ConfigModel):
+    """Overrides of the model roles."""
+
+    critic: RoleConfig | None = Field(None, description="Says why failures failed.")
+    rewriter: RoleConfig | None = Field(None, description="Writes new prompts.")
+    juror: RoleConfig | None = Field(None, description="Scores answers.")
+    manager: RoleConfig | None = Field(None, description="Drafts the rubric.")
+    synthesizer: RoleConfig | None = Field(None, description="Invents rows.")
+    linter: RoleConfig | None = Field(None, description="Reads prompts for `lint --model`.")

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
-from promptprop.domain.models import Json, canonical
+from promptprop.domain.models import Json, canonical, storable
 
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _DECODER = json.JSONDecoder(strict=False)  # models put raw line ends into strings
@@ -74,3 +74,16 @@ def data_lines(objects: Sequence[Mapping[str, Json]]) -> str:
     """Data for a role: one JSON object a line, with angle brackets escaped so that data cannot close its fence."""
     lines = (canonical(dict(item)) for item in objects)
     return "\n".join(line.replace("<", "\\u003c").replace(">", "\\u003e") for line in lines)
+
+
+def storable_value(value: Json) -> Json:
+    r"""A JSON value with all texts below it storable: escapes of JSON can bring back what no database holds.
+
+    >>> storable_value({"a": ["x" + chr(0)]}) == {"a": ["x\ufffd"]}
+    True
+    """
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(str(key)): storable_value(one) for key, one in value.items()}
+    return [storable_value(one) for one in value] if isinstance(value, list) else value

@@ -15,9 +15,11 @@ ROLES: dict[str, str] = {
     "rewriter": "promptprop.roles.rewriter:Rewriter",
     "juror": "promptprop.roles.juror:Juror",
     "manager": "promptprop.roles.manager:Manager",
+    "synthesizer": "promptprop.roles.synthesizer:Synthesizer",
+    "linter": "promptprop.roles.linter:Linter",
 }
 OWN_WORDS: dict[str, str] = {"reflector": "promptprop.roles.reflector:Reflector"}  # roles without a template
-ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter"}  # roles that have no model of their own
+ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter", "linter": "critic"}  # roles without a model of their own
 
 REPAIR = (
     "Your reply could not be used: {problem}.\nAnswer again, with nothing but the reply in the form that was asked for."
@@ -49,11 +51,16 @@ def check_templates(templates: Mapping[str, str]) -> None:
         "rows": [failure],
         "most": 1,
     }
-    prompts = {"critic": {"main": "{{ x }}"}, "rewriter": {"main": Prompt.of("{{ x }}")}}
+    of_role: dict[str, dict[str, Json]] = {
+        "critic": {"prompts": {"main": "{{ x }}"}},
+        "rewriter": {"prompts": {"main": Prompt.of("{{ x }}")}},
+        "synthesizer": {"kind": "edge", "count": 1, "names": ["x"], "labels": ["x"], "expects": True},
+        "linter": {"prompt": "x", "variables": ["x"], "labels": ["x"]},
+    }
     roles = load_roles(templates)
     for name in ROLES:
         try:
-            roles[name].messages({**inputs, "prompts": prompts.get(name, {})})
+            roles[name].messages({**inputs, **of_role.get(name, {})})
         except ConfigError as error:
             raise ConfigError(f"the template of the role {name}: {error.problems[0].message}") from error
 

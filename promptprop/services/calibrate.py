@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptprop.domain.agreement import Calibration, JurorRecord, Verdicts, calibration, juror_records
-from promptprop.domain.errors import BudgetSpent, raise_failure
+from promptprop.domain.errors import BudgetSpent
 from promptprop.domain.judgements import votes_in
 from promptprop.domain.models import (
     Candidate,
@@ -15,15 +14,13 @@ from promptprop.domain.models import (
     Evaluation,
     Example,
     Judgement,
-    ModelRequest,
-    Outcome,
     Prompt,
     StepTrace,
 )
-from promptprop.ports import Ledger, Scorer
+from promptprop.ports import Scorer
 from promptprop.services.consult import consult, unjudged
 from promptprop.services.draft import Draft
-from promptprop.services.reserve import EndpointSpec
+from promptprop.services.inquiry import Inquiry
 
 GIVEN = Candidate({"main": Prompt.of("the answer as it was given")})
 
@@ -53,12 +50,7 @@ class CalibrationReport:
 
 
 async def judged_answers(
-    ledger: Ledger,
-    scorer: Scorer,
-    endpoints: Mapping[str, EndpointSpec],
-    labelled: Sequence[Labelled],
-    replicates: int,
-    on_tick: Callable[[str, int, int], None],
+    inquiry: Inquiry, scorer: Scorer, labelled: Sequence[Labelled], replicates: int
 ) -> list[Evaluation]:
     """What the juries make of the answers, replicate by replicate. Raises BudgetSpent, ModelError."""
     drafts = []
@@ -68,27 +60,11 @@ async def judged_answers(
             draft.trace = (StepTrace("main", one.answer, ""),)
             drafts.append(draft)
 
-    async def answers(
-        requests: Iterator[ModelRequest], planned: int, phase: str, take: Callable[[Outcome], None]
-    ) -> str | None:
-        done = 0
-        async with aclosing(ledger.complete_all(requests)) as stream:
-            async for outcome in stream:
-                failure = outcome.failure
-                if failure is not None and failure.code.startswith("budget:"):
-                    return failure.code.partition(":")[2]
-                if failure is not None and failure.stops:
-                    raise_failure(failure)
-                take(outcome)
-                done += 1
-                on_tick(phase, done, planned)
-        return None
-
     def judged(draft: Draft, judgements: Mapping[str, Judgement]) -> None:
         found = draft.judged(judgements, scorer.combine(judgements))
         draft.evaluation = found if found.score is not None else found.with_error(unjudged(judgements))
 
-    refused = await consult(drafts, scorer, endpoints, answers, judged)
+    refused = await consult(drafts, scorer, inquiry.endpoints, inquiry.answers, judged)
     if refused:
         raise BudgetSpent(refused)
     return [draft.evaluation for draft in drafts if draft.evaluation is not None]

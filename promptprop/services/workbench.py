@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import cast
 
 from promptprop.domain.budget import Budget, Spend
 from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, raise_failure
@@ -18,18 +17,16 @@ from promptprop.domain.models import (
     Example,
     Failure,
     Judgement,
-    Message,
     ModelRequest,
     Outcome,
     Program,
     Proposal,
-    RoleName,
     Step,
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.ports import Clock, Ledger, Role, Scorer, Store
-from promptprop.roles.registry import ANSWERED_BY, REPAIR
 from promptprop.roles.template import fill_prompt
+from promptprop.services.asking import ask_roles
 from promptprop.services.commits import Commits
 from promptprop.services.consult import consult, unjudged
 from promptprop.services.desk import Desk
@@ -154,37 +151,7 @@ class LiveWorkbench:
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
         """Ask roles; answers in the order asked. Raises BudgetSpent."""
         self._begin()
-        requests = [self._role_request(ask, self._kit.roles[ask.role].messages(ask.inputs)) for ask in asks]
-        outcomes = await self._all_answers(requests, "asking")
-        answers: dict[int, Answer] = {}
-        repairs: list[tuple[int, ModelRequest]] = []
-        for index, (ask, outcome) in enumerate(zip(asks, outcomes, strict=True)):
-            if outcome.reply is None:
-                answers[index] = Answer(None, failure=outcome.failure)
-                continue
-            try:
-                answers[index] = Answer(self._kit.roles[ask.role].parse(outcome.reply.text, ask.inputs))
-            except ValueError as problem:
-                bad = Message("assistant", outcome.reply.text)
-                ask_again = Message("user", REPAIR.format(problem=problem))
-                repairs.append((index, self._role_request(ask, (*outcome.request.messages, bad, ask_again))))
-        repaired = await self._all_answers([request for _, request in repairs], "repairing")
-        for (index, _), outcome in zip(repairs, repaired, strict=True):
-            answers[index] = self._repaired(asks[index], outcome)
-        return [answers[index] for index in range(len(asks))]
-
-    def _repaired(self, ask: Ask, outcome: Outcome) -> Answer:
-        if outcome.reply is None:
-            return Answer(None, repaired=True, failure=outcome.failure)
-        try:
-            return Answer(self._kit.roles[ask.role].parse(outcome.reply.text, ask.inputs), repaired=True)
-        except ValueError as problem:
-            return Answer(None, repaired=True, failure=Failure("unreadable_reply", str(problem)))
-
-    def _role_request(self, ask: Ask, messages: tuple[Message, ...]) -> ModelRequest:
-        alias = ANSWERED_BY.get(ask.role, cast("RoleName", ask.role))
-        spec = self._kit.endpoints[alias]
-        return ModelRequest(alias, spec.model, messages, spec.parameters, ask.replicate, alias)
+        return await ask_roles(asks, self._kit.roles, self._kit.endpoints, self._all_answers)
 
     async def _all_answers(self, requests: Sequence[ModelRequest], phase: str) -> list[Outcome]:
         if not requests:

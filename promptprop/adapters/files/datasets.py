@@ -67,6 +67,23 @@ class Columns:
         """The variables that prompts can use: of dotted names the first part."""
         return tuple(dict.fromkeys(variable_path(column)[0] for column in self.inputs))
 
+    def filled(self, values: Mapping[str, Json]) -> dict[str, Json]:
+        """What prompts are given of a row: variables, from the values of the input columns."""
+        inputs: dict[str, Json] = {}
+        for column in self.inputs:
+            _put(inputs, variable_path(column), values[column])
+        return inputs
+
+    def values(self, inputs: Mapping[str, Json]) -> dict[str, Json]:
+        """The values of the input columns, from the variables that prompts are given."""
+        found: dict[str, Json] = {}
+        for column in self.inputs:
+            value: Json = inputs
+            for part in variable_path(column):
+                value = value[part]
+            found[column] = value
+        return found
+
 
 def variable_path(column: str) -> tuple[str, ...]:
     """The names under which a template reaches an input.
@@ -188,9 +205,7 @@ class _Reading:
             raise FlawedRow([Flaw(record.flaw, record.remedy)])
         columns = self.columns
         fields = RowFields(record.value, text_only=record.text_only)
-        inputs: dict[str, Any] = {}
-        for column in columns.inputs:
-            _put(inputs, variable_path(column), fields.given(column))
+        inputs = columns.filled({column: fields.given(column) for column in columns.inputs})
         expected = fields.given(columns.expected, blank_is_null=True) if columns.expected else None
         given_id = fields.label(columns.id) if columns.id else None
         split = fields.chosen(columns.split, SPLITS) if columns.split else file.split

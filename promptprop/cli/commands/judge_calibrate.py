@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ import typer
 
 from promptprop.cli.options import ConfigPath, Database, EnvFile, Sets
 from promptprop.cli.shell import Shell
+from promptprop.cli.ticker import ticker
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Labels = Annotated[
     Path, typer.Option("--labels", metavar="FILE", help="Rows with an answer and a person's label.", show_default=False)
 ]
-SECONDS = 10.0  # between two lines of progress
 MISSED = 1  # exit code: a threshold was missed
 
 
@@ -53,7 +52,7 @@ def calibrate(
     loaded = load(config, sets or [], {"database.url": db}, env_file)
     labelled = read_labelled(loaded, labels, answer, label)
     with contextlib.closing(open_database(database_url(None, loaded.config, loaded.environment))) as store:
-        work = calibrate_jury(store, loaded, labelled, repeats, line, _ticker(shell))
+        work = calibrate_jury(store, loaded, labelled, repeats, line, ticker(shell))
         reports, spend = asyncio.run(work)
     document: Json = {
         "answers": len(labelled),
@@ -73,19 +72,6 @@ def calibrate(
 
     shell.show(document, draw)
     return MISSED if any(report.under(floor) for report in reports) else 0
-
-
-def _ticker(shell: Shell) -> Callable[[str, int, int], None]:
-    """Says now and then how far it is."""
-    said = time.monotonic()
-
-    def tick(phase: str, done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SECONDS:
-            said = time.monotonic()
-            shell.note(f"{phase}: {done:,} of {total:,}")
-
-    return tick
 
 
 def _json(report: CalibrationReport, floor: float) -> Json:

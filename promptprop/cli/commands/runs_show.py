@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-CALIBRATED = "Votes of jurors on labelled answers: `promptprop judge calibrate` shows them, now for free."
+BESIDE = {  # runs that are none of a prompt, and what shows what came of them
+    "calibrate": "Votes of jurors on labelled answers: `promptprop judge calibrate` shows them, now for free.",
+    "synthesize": "Rows that a model invented: `promptprop data review` shows them.",
+    "lint": "A model's remarks on a prompt: `promptprop lint --model` shows them, now for free.",
+}
 
 
 def show_run(
@@ -55,11 +59,8 @@ def show_run(
         width = FILE_WIDTH if shell.output else shell.width()
         head = Text.assemble((report.history.name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")
         parts: list[RenderableType] = [head, ""]
-        if row.activity == "calibrate":
-            return [
-                *parts,
-                CALIBRATED,
-            ]
+        if row.activity in BESIDE:
+            return [*parts, BESIDE[row.activity]]
         if jury or rubric or classes:
             parts += judging.draw_jury(records) if jury else []
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []

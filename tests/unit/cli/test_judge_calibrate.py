@@ -42,7 +42,7 @@ def test_jurors_are_held_against_labels_and_votes_on_record_are_free(labels: Pat
     assert strict["kappa"] > 0.8
     assert sum(strict["confusion"].values()) == 30
     listed = run_cli("runs", "list", "--json").json
-    assert {run["activity"] for run in listed["runs"]} == {"calibrate"} if isinstance(listed, dict) else True
+    assert [run["activity"] for run in listed] == ["calibrate", "calibrate"]
 
 
 def test_a_juror_under_the_floor_ends_with_one_and_the_way_to_let_it_warn_only(labels: Path, run_cli: Any) -> None:
@@ -92,6 +92,6 @@ def test_a_calibration_that_a_cap_cut_short_cannot_be_taken_up_but_made_again(la
     assert cut.code == 5
     ended = run_cli("runs", "resume", "latest")
     assert ended.code == 2
-    assert "is a calibration" in ended.err
+    assert "is none of a prompt (calibrate)" in ended.err
     again = run_cli("judge", "calibrate", "small.yaml", "--labels", "labels.jsonl", *JURY, "--json").json
     assert again["hits"] >= 10

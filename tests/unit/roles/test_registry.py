@@ -54,6 +54,8 @@ REPLIES: dict[str, dict[str, Any]] = {
     "rewriter": {"hypothesis": "a", "prompts": {"main": "Say {{ text }}"}},
     "juror": {"score": 70, "hard": [], "reason": "a"},
     "manager": {"summary": "a", "features": [{"id": "tone", "says": "is kind", "weight": 2, "grounding": "all rows"}]},
+    "synthesizer": {"rows": [{"inputs": {"text": "a"}, "expected": "b", "soft_negatives": [], "why": "c"}]},
+    "linter": {"findings": [{"kind": "gap", "quote": "", "problem": "a", "remedy": "b"}]},
 }
 
 
@@ -64,7 +66,7 @@ def test_a_reply_of_the_documented_form_is_one_that_the_parser_takes(
     role = load_roles({})[name]
     jsonschema.validate(REPLIES[name], role.reply_schema)
     jsonschema.Draft202012Validator.check_schema(role.reply_schema)
-    inputs = {"critic": critic_inputs, "rewriter": rewriter_inputs}.get(name, {})
+    inputs = {"critic": critic_inputs, "rewriter": rewriter_inputs, "synthesizer": {"names": ["text"]}}.get(name, {})
     assert role.parse(json.dumps(REPLIES[name]), inputs) is not None
     assert role.summary
     with pytest.raises(jsonschema.ValidationError):
@@ -83,6 +85,9 @@ def test_rows_that_attack_stay_inside_of_their_block_and_instructions_follow_the
         "juror": {"task": "x", "inputs": {"text": attack}, "answer": attack, "expected": [attack],
                   "soft_negatives": [attack], "hard_negatives": [attack]},
         "manager": {"task": "x", "rows": [line], "most": 5},
+        "synthesizer": {"task": "x", "rows": [line], "known": [{"inputs": {"text": attack}}], "kind": "edge",
+                        "count": 3, "names": ["text"], "expects": True},
+        "linter": {"task": "x", "prompt": attack, "rows": [line], "variables": ["text"]},
     }[name]  # fmt: skip
     (message,) = load_roles({})[name].messages(inputs)
     lines, quoted, end = message.content.split("\n"), 0, 0

@@ -12,7 +12,9 @@ from itertools import pairwise
 from promptprop.adapters.models.offline.chain import ChainWorld, answer_chain_role, answer_chain_task
 from promptprop.adapters.models.offline.criteria import answer_manager
 from promptprop.adapters.models.offline.juror import TEMPERS, answer_juror, fails
+from promptprop.adapters.models.offline.linter import answer_linter, asks_for_remarks
 from promptprop.adapters.models.offline.roles import answer_role
+from promptprop.adapters.models.offline.synthesizer import answer_synthesizer
 from promptprop.adapters.models.offline.task import answer_task
 from promptprop.adapters.models.offline.world import World
 from promptprop.domain.budget import Price
@@ -25,10 +27,10 @@ DIMENSIONS = 256
 CHARACTERS_PER_TOKEN = 4
 TASK_PRICE = Price(prompt=100_000, completion=400_000)  # 0.10 and 0.40 USD per million tokens
 ROLE_PRICE = Price(prompt=2_000_000, completion=8_000_000)  # 2 and 8 USD per million tokens
-PARTS = ("task", "critic", "rewriter", "manager")
+PARTS = ("task", "critic", "rewriter", "manager", "synthesizer")
 PARTS_OF_A_JURY = tuple(f"juror-{temper}" if temper else "juror" for temper in TEMPERS)
 VARIANTS = ("critic-weak", "critic-strong", "rewriter-weak", "rewriter-strong", *PARTS_OF_A_JURY)
-SILENT = ("synthesizer", "embed")  # parts that have a name, but answer no messages
+SILENT = ("embed",)  # parts that have a name, but answer no messages
 
 
 class OfflineClient:
@@ -79,6 +81,10 @@ class OfflineClient:
     def _answer(self, request: ModelRequest) -> str:
         if self.part == "manager":
             return answer_manager(self._judged, request.messages, request.replicate)
+        if self.part == "critic" and asks_for_remarks(request.messages):
+            return answer_linter(self._judged, request.messages, request.replicate)
+        if self.part == "synthesizer":
+            return answer_synthesizer(self._judged, request.messages, request.replicate)
         if self.part == "juror":
             return answer_juror(self._judged, self.variant, request.messages, request.replicate)
         if isinstance(self.world, ChainWorld):

@@ -63,7 +63,7 @@ async def test_parameters_that_make_no_sense_are_refused(desks, parameters):
         await OfflineClient(desks, "task").complete(request_for("x", parameters=parameters), 10)
 
 
-@pytest.mark.parametrize("part", ["synthesizer", "embed"])
+@pytest.mark.parametrize("part", ["embed"])
 async def test_a_part_that_the_world_cannot_play_says_so_when_asked(desks, part):
     client = OfflineClient(desks, part)
     with pytest.raises(OfflineWorldError) as caught:
