@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from promptprop.cli.options import ConfigPath, Database, EnvFile, ExitZero, Sets
@@ -32,10 +33,11 @@ def validate_data(
     name suspected are named, too.
     """
     from promptprop.bootstrap.configuration import load
-    from promptprop.bootstrap.data import rows_of
+    from promptprop.bootstrap.data import rows_of, suspects_of
     from promptprop.services.data_checks import check_rows, rule_of
 
-    rows = rows_of(load(config, sets or [], {"database.url": db}, env_file))
+    loaded = load(config, sets or [], {"database.url": db}, env_file)
+    rows = replace(rows_of(loaded), suspects=suspects_of(loaded))
     found = check_rows(rows)
     document: Json = {
         "rows": len(rows.examples),
