@@ -53,8 +53,8 @@ def suspects_of(loaded: LoadedConfig) -> Mapping[str, int]:
     return counted
 
 
-def row_json(example: Example, data: DataConfig, split: str = "") -> dict[str, Json]:
-    """An example under the columns of its configuration; with the name of its split where one is given."""
+def row_json(example: Example, data: DataConfig) -> dict[str, Json]:
+    """An example under the columns of its configuration."""
     known = (
         (data.expected, example.expected),
         (data.soft_negatives, list(example.soft_negatives) or None),
@@ -64,8 +64,7 @@ def row_json(example: Example, data: DataConfig, split: str = "") -> dict[str, J
         (data.weight, example.weight if example.weight != 1.0 else None),
     )
     more = {column: value for column, value in known if column and value is not None}
-    row: dict[str, Json] = {data.id or "id": example.id, **example.inputs, **more}
-    return {**row, "split": split} if split else row
+    return {data.id or "id": example.id, **example.inputs, **more}
 
 
 def write_rows(rows: Rows, data: DataConfig, folder: Path) -> dict[str, Path]:
