@@ -22,13 +22,12 @@ RUNS = 200  # earlier runs that are asked for suspects
 def rows_of(loaded: LoadedConfig) -> Rows:
     """The rows with their splits; no database is asked. Raises DataError."""
     from promptprop.bootstrap.preparation import limited_examples
-    from promptprop.domain.sampling import row_of, split_rows
+    from promptprop.domain.sampling import ratios_of, row_of, split_rows
     from promptprop.services.data_checks import Rows
 
     examples = list(limited_examples(loaded.config))
     split = loaded.config.data.split
-    ratios = {"train": split.train, "select": split.select, "test": split.test}
-    found = split_rows([row_of(example) for example in examples], ratios, split.seed)  # type: ignore[arg-type]
+    found = split_rows([row_of(example) for example in examples], ratios_of(split), split.seed)
     splits = {row.id: name for name, rows in found.items() for row in rows}
     return Rows(examples, splits)
 
