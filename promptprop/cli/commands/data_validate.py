@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from promptprop.cli.findings import FOUND
 from promptprop.cli.options import ConfigPath, Database, EnvFile, ExitZero, Sets
 from promptprop.cli.shell import Shell
 from promptprop.domain.models import Json
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from promptprop.services.data_checks import DataFinding
-
-FOUND = 1  # exit code
-COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def validate_data(
@@ -64,13 +62,12 @@ def _drawn(total: int, found: list[DataFinding]) -> Iterable[RenderableType]:
     from rich.text import Text
 
     from promptprop.adapters.files.report_words import counted
+    from promptprop.cli.findings import headline
     from promptprop.cli.plain import one_line
     from promptprop.services.data_checks import rule_of
 
     for one in found:
-        rule = rule_of(one)
-        line = Text.assemble((one.id, COLOURS[rule.severity]), f" {one_line(one.message)}")
-        yield line.append(f" ({rule.name})", style="dim")
+        yield headline(rule_of(one), one.message)
         if one.rows:
             more = f" and {one.count - len(one.rows)} more" if one.count > len(one.rows) else ""
             yield Text(f"      {one_line('; '.join(one.rows))}{more}", style="dim")

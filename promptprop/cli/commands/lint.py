@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from promptprop.cli.findings import FOUND
 from promptprop.cli.options import EnvFile, ExitZero, Sets
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
     from promptprop.bootstrap.linting import Located
 
-FOUND = 1  # exit code
 GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
-COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def lint_prompts(
@@ -81,17 +80,12 @@ def _json(found: Sequence[Located]) -> Json:
 
 
 def _drawn(found: Sequence[Located]) -> Iterable[RenderableType]:
-    from rich.text import Text
-
     from promptprop.adapters.files.report_words import counted
-    from promptprop.cli.plain import one_line
+    from promptprop.cli.findings import headline
 
     for one in found:
         place = ":".join(map(str, (one.file, *([one.line, one.column] if one.line else []))))
-        line = Text.assemble(
-            f"{place}: ", (one.rule.id, COLOURS[one.rule.severity]), f" {one_line(one.finding.message)}"
-        )
-        yield line.append(f" ({one.rule.name})", style="dim")
+        yield headline(one.rule, one.finding.message, place)
     mendable = sum(one.finding.fixed is not None for one in found)
     more = f", {mendable} of them can be mended with --fix" if mendable else ""
     yield f"{counted(len(found), 'finding')}{more}" if found else "nothing found"
