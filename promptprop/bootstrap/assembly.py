@@ -127,7 +127,7 @@ def finish_reserve(
 
 def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optimizer, Brief]:
     """The activity's driver with its brief: rows split, confirm rows cut from select. Raises DataError, UsageError."""
-    from promptprop.domain.sampling import cut, split_rows
+    from promptprop.domain.sampling import cut, ratios_of, split_rows
     from promptprop.optimizers.registry import build_optimizer
     from promptprop.services.evaluate import Scoring
 
@@ -138,7 +138,7 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
     rows = store.rows(run.dataset_id)
     options: Mapping[str, Json] = run.snapshot.get("options", {})
     split = config.data.split
-    ratios = {"train": split.train, "select": split.select, "test": split.test}
+    ratios = ratios_of(split)
     empty: tuple[Row, ...] = ()
     parts: Mapping[str, tuple[Row, ...]]
     optimizer: Optimizer
@@ -146,12 +146,13 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
         chosen = str(options.get("split", "all"))
         parts = {"train": empty, "test": empty, "confirm": empty, "select": tuple(rows)}
         if chosen != "all":
-            if chosen not in ratios:
+            wanted = next((name for name in ratios if name == chosen), None)
+            if wanted is None:
                 raise UsageError(f"there is no split {chosen!r}", remedy=f"one of: all, {', '.join(ratios)}")
-            parts = {**parts, "select": split_rows(rows, ratios, split.seed)[chosen]}  # type: ignore[index,arg-type]
+            parts = {**parts, "select": split_rows(rows, ratios, split.seed)[wanted]}
         optimizer = Scoring(chosen, int(options.get("repeats", 1)))
     else:
-        found = split_rows(rows, ratios, split.seed)  # type: ignore[arg-type]
+        found = split_rows(rows, ratios, split.seed)
         select, confirm = cut(found["select"], CONFIRM_SHARE, split.seed, "confirm")
         parts = {"train": found["train"], "select": select, "confirm": confirm, "test": found["test"]}
         optimizer = build_optimizer(config.optimizer.name, config.optimizer.options)

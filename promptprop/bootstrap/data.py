@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.domain.errors import PromptPropError
+from promptprop.domain.errors import DatabaseAbsent
 from promptprop.domain.models import Example, Json
 
 if TYPE_CHECKING:
@@ -20,28 +20,30 @@ RUNS = 200  # earlier runs that are asked for suspects
 
 
 def rows_of(loaded: LoadedConfig) -> Rows:
-    """The rows with their splits and what earlier runs suspected. Raises DataError."""
+    """The rows with their splits; no database is asked. Raises DataError."""
     from promptprop.bootstrap.preparation import limited_examples
-    from promptprop.domain.sampling import row_of, split_rows
+    from promptprop.domain.sampling import ratios_of, row_of, split_rows
     from promptprop.services.data_checks import Rows
 
     examples = list(limited_examples(loaded.config))
     split = loaded.config.data.split
-    ratios = {"train": split.train, "select": split.select, "test": split.test}
-    found = split_rows([row_of(example) for example in examples], ratios, split.seed)  # type: ignore[arg-type]
+    found = split_rows([row_of(example) for example in examples], ratios_of(split), split.seed)
     splits = {row.id: name for name, rows in found.items() for row in rows}
-    return Rows(examples, splits, _suspects(loaded))
+    return Rows(examples, splits)
 
 
-def _suspects(loaded: LoadedConfig) -> Mapping[str, int]:
-    """Rows whose labels earlier runs of this name suspected; none where there is no database yet."""
+def suspects_of(loaded: LoadedConfig) -> Mapping[str, int]:
+    """Rows whose labels earlier runs of this name suspected, with how many did; none where there is no database yet.
+
+    Raises StorageError where there is a database that cannot be used: silence would pass for "nothing suspected".
+    """
     from promptprop.bootstrap.configuration import database_url, open_database
     from promptprop.domain.history import fold
 
     counted: Counter[str] = Counter()
     try:
         store = open_database(database_url(None, loaded.config, loaded.environment), must_exist=True)
-    except PromptPropError:
+    except DatabaseAbsent:
         return counted
     with contextlib.closing(store):
         for run in store.runs(RUNS):

@@ -14,7 +14,8 @@ from promptprop.domain.models import text_of
 
 if TYPE_CHECKING:
     from promptprop.domain.config import PromptConfig, RunConfig
-    from promptprop.services.lint import Finding, Rule, Surroundings
+    from promptprop.services.lint import Finding, Surroundings
+    from promptprop.services.rules import Rule
 
 LABEL = 40  # characters up to which an expected answer is a label
 MOST_LABELS = 40
@@ -39,7 +40,7 @@ class Located:
     file: str
     line: int
     column: int
-    rule: Rule
+    rule: Rule[[str, Surroundings], Finding]
     finding: Finding
 
 

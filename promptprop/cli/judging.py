@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.agreement import ClassTable, JurorRecord
+    from promptprop.domain.models import Evaluation
     from promptprop.domain.report import Report
     from promptprop.ports import RubricVersion, RunRow
     from promptprop.services.judging import FeatureRecord
@@ -21,39 +22,39 @@ FLIPPING = 0.15  # share of repeated answers on both sides of the line, from whi
 MOST_CONFUSIONS = 5
 
 
-def jury_of_run(store: SqlStore, run: RunRow) -> tuple[JurorRecord, ...]:
-    """Each juror's record over all answers of the run."""
+def jury_of_run(evaluations: Sequence[Evaluation]) -> tuple[JurorRecord, ...]:
+    """Each juror's record over all answers of a run."""
     from promptprop.metrics.jury import turned
-    from promptprop.services.judging import jury_of, newest
+    from promptprop.services.judging import jury_of
 
-    evaluations = newest(store.evaluations(run.id))
     return jury_of(evaluations, {one.example_id: turned(one.example_id) for one in evaluations})
 
 
 def rubric_of_run(
-    store: SqlStore, run: RunRow, report: Report
+    store: SqlStore, report: Report, evaluations: Sequence[Evaluation]
 ) -> tuple[RubricVersion, tuple[FeatureRecord, ...]] | None:
-    """The rubric that was drafted for the run, and what each of its features came to; None without one."""
-    from promptprop.services.judging import features_of, newest
+    """The rubric that was drafted for a run, and what each of its features came to; None without one."""
+    from promptprop.services.judging import features_of
 
     version = store.rubric(report.history.rubric_id) if report.history.rubric_id else None
     if version is None:
         return None
-    evaluations = newest(store.evaluations(run.id))
     return version, features_of(version.rubric, evaluations, report.seed.id, report.winner.id)
 
 
-def classes_of_run(store: SqlStore, run: RunRow, report: Report) -> dict[str, ClassTable]:
+def classes_of_run(
+    store: SqlStore, run: RunRow, report: Report, evaluations: Sequence[Evaluation]
+) -> dict[str, ClassTable]:
     """What becomes of each label under the seed, and under the winner where it is another prompt."""
-    from promptprop.services.judging import classes_of, newest
+    from promptprop.services.judging import classes_of
 
     found = {}
     for name, candidate_id in {"seed": report.seed.id, "winner": report.winner.id}.items():
         if name == "winner" and not report.changed:
             continue
-        evaluations = newest(store.evaluations(run.id, candidate_id))
-        rows = store.examples(run.dataset_id, list(dict.fromkeys(one.example_id for one in evaluations)))
-        table = classes_of(evaluations, {row.id: row.expected for row in rows})
+        answers = [one for one in evaluations if one.candidate_id == candidate_id]
+        rows = store.examples(run.dataset_id, list(dict.fromkeys(one.example_id for one in answers)))
+        table = classes_of(answers, {row.id: row.expected for row in rows})
         if table is not None:
             found[name] = table
     return found

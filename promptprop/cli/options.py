@@ -108,6 +108,16 @@ def cache_mode(given: str | None) -> CacheMode:
     return found
 
 
+def chosen_format(given: str, known: tuple[Format, ...], *, as_json: bool) -> Format:
+    """The format that --format and --json ask for. Raises UsageError."""
+    chosen = next((name for name in known if name == given), None)
+    if chosen is None:
+        raise UsageError(f"--format {given!r} is not known here", remedy=f"use one of {', '.join(known)}")
+    if as_json and chosen not in ("text", "json"):
+        raise UsageError(f"--json and --format {chosen} exclude each other", remedy="leave one out")
+    return "json" if as_json else chosen
+
+
 COMMON = ("json_", "output", "format_", "quiet", "verbose", "no_color", "no_input", "yes")
 
 
@@ -126,15 +136,11 @@ def common_options(
 
     from promptprop.cli.shell import FORMATS
 
-    chosen: Format | None = next((name for name in FORMATS if name == format_), None)
-    if chosen is None:
-        raise UsageError(f"--format {format_!r} is not known here", remedy=f"use one of {', '.join(FORMATS)}")
-    if json_ and chosen == "md":
-        raise UsageError("--json and --format md exclude each other", remedy="leave one out")
+    chosen = chosen_format(format_, FORMATS, as_json=json_)
     if quiet and verbose:
         raise UsageError("-q and -v exclude each other", remedy="leave one out")
     return Shell(
-        format="json" if json_ else chosen,
+        format=chosen,
         output=output,
         verbosity=-1 if quiet else verbose,
         colour=not no_color,

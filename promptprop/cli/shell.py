@@ -18,8 +18,8 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Format = Literal["text", "json", "md"]
-FORMATS: tuple[Format, ...] = ("text", "json", "md")
+Format = Literal["text", "json", "md", "github"]
+FORMATS: tuple[Format, ...] = ("text", "json", "md")  # what a command answers in unless it says otherwise
 Drawing = Callable[[], "Iterable[RenderableType]"]
 
 
@@ -44,16 +44,23 @@ class Shell:
         """Whether only errors are shown."""
         return self.verbosity < 0
 
-    def show(self, document: Json, draw: Drawing, markdown: Callable[[], str] | None = None) -> None:
-        """Answer in the format asked for. Raises UsageError where there is no Markdown, NotWritable."""
+    def show(
+        self,
+        document: Json,
+        draw: Drawing,
+        markdown: Callable[[], str] | None = None,
+        annotations: Callable[[], str] | None = None,
+    ) -> None:
+        """Answer in the format asked for. Raises UsageError where the command has none of that kind, NotWritable."""
         if self.format == "json":
             self.write_json(document)
-        elif self.format == "md":
-            if markdown is None:
-                raise UsageError("this command does not speak Markdown", remedy="use --format text or --format json")
-            self.write(safe(markdown()))
-        else:
+        elif self.format == "text":
             self.draw(draw())
+        else:
+            what, text = ("Markdown", markdown) if self.format == "md" else ("GitHub's annotations", annotations)
+            if text is None:
+                raise UsageError(f"this command does not speak {what}", remedy="use --format text or --format json")
+            self.write(safe(text()))
 
     def width(self) -> int:
         """Columns of what stdout is."""

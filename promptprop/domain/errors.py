@@ -8,7 +8,7 @@ Vendor exceptions never leave their adapter: they are translated into a class of
     ├── InputError (2)              what a file says; carries every problem with its place
     │   ├── ConfigError · DataError
     ├── StorageError (2)            what the machine refuses
-    │   ├── DatabaseTooNew · DatabaseOutdated · StorageFull · NotWritable
+    │   ├── DatabaseAbsent · DatabaseTooNew · DatabaseOutdated · StorageFull · NotWritable
     ├── ModelError (4)              one call failed; `policy` says what follows
     │   ├── RateLimited · ProviderUnavailable · ConnectionDropped · CallTimedOut · UnreadableAnswer   retry
     │   ├── ContextTooLong · ContentFiltered · RequestRefused                                         missing
@@ -153,6 +153,12 @@ class StorageError(PromptPropError):
 
     exit_code = 2
     code = "storage"
+
+
+class DatabaseAbsent(StorageError):
+    """There is no database where one was looked for, or an empty file."""
+
+    code = "database_absent"
 
 
 class DatabaseTooNew(StorageError):

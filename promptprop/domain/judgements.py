@@ -43,6 +43,19 @@ def votes_in(judgements: Mapping[str, Judgement]) -> dict[tuple[str, str], float
     return {(parts[0], parts[1]): score for parts, score in found if len(parts) == 2}
 
 
+def panels_in(judgements: Mapping[str, Judgement]) -> dict[str, dict[str, float]]:
+    """The votes that jurors had on an answer, each panel's apart: by metric, and by the name of the vote.
+
+    >>> panels_in({"a": Judgement(0.5), "a/x": Judgement(0.5), "a/y": Judgement(None), "b": Judgement(None)})
+    {'a': {'a/x': 0.5}}
+    """
+    panels: dict[str, dict[str, float]] = {}
+    for (metric, juror), vote in votes_in(judgements).items():
+        if vote is not None:
+            panels.setdefault(metric, {})[judgement_id(metric, juror)] = vote
+    return panels
+
+
 def features_in(judgements: Mapping[str, Judgement]) -> Iterator[tuple[str, str, float]]:
     """The parts of votes that have a score: metric, feature and score."""
     for name, word in judgements.items():

@@ -9,10 +9,13 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from promptprop.domain.errors import DataError
 from promptprop.domain.models import Example, Json, Row, Split, canonical, digest
+
+if TYPE_CHECKING:
+    from promptprop.domain.config import SplitConfig
 
 LONGEST_LABEL = 60  # characters up to which a text is taken for a label
 ONE_STRATUM = ""
@@ -68,6 +71,11 @@ def row_of(example: Example) -> Row:
     """What sampling needs of an example. Without a cluster, rows with equal inputs are one, so that none leaks."""
     cluster = example.cluster if example.cluster is not None else digest(dict(example.inputs), 16)
     return Row(example.id, stratum_of(example.expected), cluster, example.split)
+
+
+def ratios_of(split: SplitConfig) -> dict[Split, float]:
+    """The shares that a configuration gives each split, in their order."""
+    return {"train": split.train, "select": split.select, "test": split.test}
 
 
 def split_rows(rows: Sequence[Row], ratios: Mapping[Split, float], seed: int) -> dict[Split, tuple[Row, ...]]:

@@ -182,8 +182,9 @@ class Belief:
 def panel_error(votes: Sequence[Mapping[str, float]]) -> float:
     """The standard error of a panel's score, by how its jurors differ beyond what sets each apart on average.
 
-    `votes` holds those of each answer by juror; answers with one vote tell nothing. That jurors are strict or kind does
-    not count, since it is the same for every candidate. 0 where nothing is known.
+    `votes` holds those of one panel on one answer each, by names that no other panel's jurors have, since two panels
+    ask for different things; one vote alone tells nothing. That jurors are strict or kind does not count, since it is
+    the same for every candidate. 0 where nothing is known.
 
     >>> panel_error([{"a": 0.25, "b": 0.5}, {"a": 0.5, "b": 0.75}])
     0.0

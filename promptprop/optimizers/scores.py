@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Sequence
 
 from promptprop.domain.events import Estimate
-from promptprop.domain.judgements import judgement_id, metric_means, votes_in
+from promptprop.domain.judgements import metric_means, panels_in
 from promptprop.domain.models import Candidate, Cell, Evaluation, Row
 from promptprop.domain.people import Correction
 from promptprop.domain.selection import Standing, panel_error, standing_of
@@ -43,7 +43,7 @@ class Scores:
     def __init__(self) -> None:
         """Start empty."""
         self._cells: dict[str, dict[str, Evaluation]] = {}
-        self._votes: list[dict[str, float]] = []
+        self._votes: list[dict[str, float]] = []  # of each panel on each answer
         self._judge_error: float | None = 0.0
 
     @property
@@ -69,9 +69,8 @@ class Scores:
         """Remember evaluations that were asked for elsewhere (first replicates only)."""
         for evaluation in evaluations:
             self._cells.setdefault(evaluation.candidate_id, {})[evaluation.example_id] = evaluation
-            votes = votes_in(evaluation.judgements)
-            if votes:
-                self._votes.append({judgement_id(*place): vote for place, vote in votes.items() if vote is not None})
+            if panels := panels_in(evaluation.judgements):
+                self._votes += panels.values()
                 self._judge_error = None
 
     @property

@@ -178,12 +178,13 @@ class Search:
 
     def _suspect(self, evidence: Evidence) -> None:
         """Rows that were quoted time and again and that every candidate still fails: report, do not learn."""
+        passing = self._passing
         found = [
             failure.example_id
             for failure in evidence.failures
             if self.quoted.get(failure.example_id, 0) >= SUSPECT_AFTER
             and len(met := self.scores.met_by(failure.example_id)) > SUSPECT_AFTER
-            and all((one.score or 0.0) < self._passing for one in met)
+            and all((one.score or 0.0) < passing for one in met)
         ]
         if found:
             self.suspects.update(found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from promptprop.domain.models import Example, text_of
 from promptprop.domain.sampling import stratum_of
+from promptprop.services.rules import Rule, by_id
 
 NEAR = 90  # percent of likeness from which two rows are near-duplicates (rapidfuzz)
 RAREST = 6  # words of a row by which others like it are looked up
@@ -17,6 +18,8 @@ RARE_LABEL = 5  # rows below which a label cannot be learned and measured
 DOMINANT = 0.8  # share of one label from which on a constant answer looks good
 LEAK = 0.9  # share of rows whose expected answer stands in their inputs, word by word
 LONG = 20_000  # characters
+TOO_FEW = "Too few rows to learn a label, or to see that it fails."
+OTHERWISE = "Rows like these measure something else."
 FEW = {"train": 10, "select": 10, "test": 30}  # rows of a split below which little can be learned, chosen or proven
 
 
@@ -42,17 +45,6 @@ class Rows:
     def text(self, example: Example) -> str:
         """All inputs as one text."""
         return "\n".join(text_of(value) for value in example.inputs.values())
-
-
-@dataclass(frozen=True, slots=True)
-class DataRule:
-    """A check with what a person should know of it; `severity` is error, warning or note."""
-
-    id: str
-    name: str
-    severity: str
-    why: str
-    check: Callable[[Rows], Iterator[DataFinding]]
 
 
 def check_rows(rows: Rows) -> list[DataFinding]:
@@ -126,20 +118,28 @@ def near_pairs(rows: Rows) -> Iterator[tuple[Example, Example]]:
             places[word].append(number)
 
 
-def _labels(rows: Rows) -> Iterator[DataFinding]:
+def _labels(rows: Rows) -> Counter[str]:
+    """The labels with their rows; none where what is expected are no labels, or where there is but one."""
     counted = Counter(stratum_of(example.expected) for example in rows.examples if example.expected is not None)
-    total = counted.total()
-    if len(counted) < 2 or len(counted) > total / 4:
-        return
+    return Counter() if len(counted) < 2 or len(counted) > counted.total() / 4 else counted
+
+
+def _rare_labels(rows: Rows) -> Iterator[DataFinding]:
+    counted = _labels(rows)
     rare = sorted(label for label, count in counted.items() if count < RARE_LABEL)
     if rare:
         names = [f"{label} ({counted[label]})" for label in rare]
         said = f"{len(rare)} labels have fewer than {RARE_LABEL} rows"
         yield _finding("PD004", said, names, "add rows, or merge labels")
-    label, most = counted.most_common(1)[0]
-    if most > DOMINANT * total:
-        said = f"{most / total:.0%} of all rows expect {label!r}: a constant answer scores as much"
-        yield _finding("PD005", said, [], "use a metric by class (`runs show --classes`), or add rows of other labels")
+
+
+def _dominant_label(rows: Rows) -> Iterator[DataFinding]:
+    counted = _labels(rows)
+    for label, most in counted.most_common(1):
+        if most > DOMINANT * counted.total():
+            said = f"{most / counted.total():.0%} of all rows expect {label!r}: a constant answer scores as much"
+            remedy = "use a metric by class (`runs show --classes`), or add rows of other labels"
+            yield _finding("PD005", said, [], remedy)
 
 
 def _suspects(rows: Rows) -> Iterator[DataFinding]:
@@ -163,17 +163,22 @@ def _leaks(rows: Rows) -> Iterator[DataFinding]:
         yield _finding("PD007", said, [], "check that no input column gives the answer away")
 
 
-def _empty(rows: Rows) -> Iterator[DataFinding]:
+def _empty_inputs(rows: Rows) -> Iterator[DataFinding]:
     blank = [example.id for example in rows.examples if not rows.text(example).strip()]
     if blank:
         yield _finding("PD008", f"{len(blank)} rows have nothing in their inputs", blank, "drop them")
+
+
+def _empty_answers(rows: Rows) -> Iterator[DataFinding]:
     if missing := [example.id for example in rows.examples if example.expected in ("", [])]:
         said = f"{len(missing)} rows expect an empty answer"
         yield _finding("PD009", said, missing, "leave the expected answer out where it is not known")
+
+
+def _too_long(rows: Rows) -> Iterator[DataFinding]:
     if large := [example.id for example in rows.examples if len(rows.text(example)) > LONG]:
-        yield _finding(
-            "PD010", f"{len(large)} rows have more than {LONG:,} characters", large, "cut what is not needed"
-        )
+        said = f"{len(large)} rows have more than {LONG:,} characters"
+        yield _finding("PD010", said, large, "cut what is not needed")
 
 
 def _small(rows: Rows) -> Iterator[DataFinding]:
@@ -183,22 +188,21 @@ def _small(rows: Rows) -> Iterator[DataFinding]:
         yield _finding("PD011", "too few rows to learn from, to choose by, or to prove a gain", small, "add rows")
 
 
-DATA_RULES: Mapping[str, DataRule] = {
-    rule.id: rule
-    for rule in (
-        DataRule("PD001", "contradiction", "error", "No prompt can answer both right.", _contradictions),
-        DataRule("PD002", "duplicate", "warning", "It counts twice, and may stand in two splits.", _duplicates),
-        DataRule("PD003", "leak-across", "warning", "The test then holds what the search has seen.", _near_duplicates),
-        DataRule("PD004", "imbalance", "warning", "Too few rows to learn a label, or to see that it fails.", _labels),
-        DataRule("PD006", "suspect-label", "warning", "A wrong label teaches what is not so.", _suspects),
-        DataRule("PD007", "answer-in-input", "warning", "Then a high score says little.", _leaks),
-        DataRule("PD008", "odd-row", "warning", "Rows like these measure something else.", _empty),
-        DataRule("PD011", "few-rows", "note", "Intervals get too wide to say anything.", _small),
-    )
-}
+DATA_RULES: Mapping[str, Rule[[Rows], DataFinding]] = by_id(
+    Rule("PD001", "contradiction", "error", "No prompt can answer both right.", _contradictions),
+    Rule("PD002", "duplicate", "warning", "It counts twice, and may stand in two splits.", _duplicates),
+    Rule("PD003", "leak-across", "warning", "The test then holds what the search has seen.", _near_duplicates),
+    Rule("PD004", "imbalance", "warning", TOO_FEW, _rare_labels),
+    Rule("PD005", "imbalance", "warning", TOO_FEW, _dominant_label),
+    Rule("PD006", "suspect-label", "warning", "A wrong label teaches what is not so.", _suspects),
+    Rule("PD007", "answer-in-input", "warning", "Then a high score says little.", _leaks),
+    Rule("PD008", "odd-row", "warning", OTHERWISE, _empty_inputs),
+    Rule("PD009", "odd-row", "warning", OTHERWISE, _empty_answers),
+    Rule("PD010", "odd-row", "warning", OTHERWISE, _too_long),
+    Rule("PD011", "few-rows", "note", "Intervals get too wide to say anything.", _small),
+)
 
 
-def rule_of(finding: DataFinding) -> DataRule:
-    """The rule behind a finding; a rule may tell of several ids."""
-    same = {"PD005": "PD004", "PD009": "PD008", "PD010": "PD008"}
-    return DATA_RULES[same.get(finding.id, finding.id)]
+def rule_of(finding: DataFinding) -> Rule[[Rows], DataFinding]:
+    """The rule behind a finding."""
+    return DATA_RULES[finding.id]

@@ -7,7 +7,7 @@ A check looks at one text and yields findings; what it needs to know besides (va
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from promptprop.domain.errors import ConfigError
@@ -26,6 +26,7 @@ from promptprop.services.lint_words import (
     SEPARATED,
     VAGUE,
 )
+from promptprop.services.rules import Rule, by_id
 
 SAME = 92  # percent of likeness from which two instructions say the same (rapidfuzz)
 LONG = 6000  # characters
@@ -57,17 +58,6 @@ class Surroundings:
     labels: frozenset[str] = frozenset()
     first: bool = True
     uses: frozenset[str] = field(default_factory=frozenset)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A check with what a person should know of it; `severity` is error, warning or note."""
-
-    id: str
-    name: str
-    severity: str
-    why: str
-    check: Callable[[str, Surroundings], Iterator[Finding]]
 
 
 def lint_text(text: str, around: Surroundings, ignored: frozenset[str] = frozenset()) -> list[Finding]:
@@ -279,22 +269,19 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-RULES: Mapping[str, Rule] = {
-    rule.id: rule
-    for rule in (
-        Rule("PP001", "undefined-variable", "error", "A placeholder that nothing fills stops every call.", _undefined),
-        Rule("PP002", "unused-input", "warning", "A column that no prompt shows cannot help any answer.", _unused),
-        Rule("PP003", "duplicate", "warning", "Said twice costs twice, and one day only one is changed.", _duplicates),
-        Rule("PP004", "conflict", "warning", "Where two rules disagree, each call picks one of them.", _conflicts),
-        Rule("PP005", "no-form", "warning", "Without a form, answers come with prose that metrics fail.", _no_form),
-        Rule("PP006", "labels", "warning", "Labels that prompt and data do not share cannot be right.", _labels),
-        Rule("PP007", "over-long", "note", "Long prompts cost on every call, and rules get lost in them.", _too_long),
-        Rule("PP008", "secret", "error", "Prompts are stored, exported and sent to providers.", _secrets),
-        Rule("PP009", "vague", "note", "What two people read in two ways, models do, too.", _vague),
-        Rule("PP010", "open-data", "warning", f"Data can pose as an instruction. {APART}", _open_data),
-        Rule("PP011", "unbalanced", "warning", "What is not closed swallows the rest of the prompt.", _fences),
-        Rule("PP012", "blanks", "note", "They change ids and diffs, and nothing else.", _blanks),
-        Rule("PP013", "left-over", "error", "What was to be filled in was not.", _leftovers),
-        Rule("PP014", "unreadable", "error", "A template that cannot be read cannot be filled.", _unreadable),
-    )
-}
+RULES: Mapping[str, Rule[[str, Surroundings], Finding]] = by_id(
+    Rule("PP001", "undefined-variable", "error", "A placeholder that nothing fills stops every call.", _undefined),
+    Rule("PP002", "unused-input", "warning", "A column that no prompt shows cannot help any answer.", _unused),
+    Rule("PP003", "duplicate", "warning", "Said twice costs twice, and one day only one is changed.", _duplicates),
+    Rule("PP004", "conflict", "warning", "Where two rules disagree, each call picks one of them.", _conflicts),
+    Rule("PP005", "no-form", "warning", "Without a form, answers come with prose that metrics fail.", _no_form),
+    Rule("PP006", "labels", "warning", "Labels that prompt and data do not share cannot be right.", _labels),
+    Rule("PP007", "over-long", "note", "Long prompts cost on every call, and rules get lost in them.", _too_long),
+    Rule("PP008", "secret", "error", "Prompts are stored, exported and sent to providers.", _secrets),
+    Rule("PP009", "vague", "note", "What two people read in two ways, models do, too.", _vague),
+    Rule("PP010", "open-data", "warning", f"Data can pose as an instruction. {APART}", _open_data),
+    Rule("PP011", "unbalanced", "warning", "What is not closed swallows the rest of the prompt.", _fences),
+    Rule("PP012", "blanks", "note", "They change ids and diffs, and nothing else.", _blanks),
+    Rule("PP013", "left-over", "error", "What was to be filled in was not.", _leftovers),
+    Rule("PP014", "unreadable", "error", "A template that cannot be read cannot be filled.", _unreadable),
+)

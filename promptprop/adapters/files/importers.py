@@ -143,9 +143,13 @@ def _json_file(file: Path) -> dict[str, Any]:
 # --- promptfoo
 
 
-def _read_promptfoo(path: Path, found: Imported) -> None:
+def _read_promptfoo(path: Path, found: Imported, followed: tuple[Path, ...] = ()) -> None:
+    """The tests of a file, or of the file that it names; `followed` are those that led here."""
     import yaml
 
+    if path.resolve() in followed:
+        remedy = "let the last file that is named hold the tests themselves"
+        raise _wrong(path, "its tests lead back to this file, and so to no test at all", remedy)
     try:
         document = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -158,7 +162,7 @@ def _read_promptfoo(path: Path, found: Imported) -> None:
         if target.suffix.lower() == ".csv":
             _read_csv(target, found)
         else:
-            _read_promptfoo(target, found)
+            _read_promptfoo(target, found, (*followed, path.resolve()))
         return
     if not isinstance(tests, list):
         raise _wrong(path, "there is no list of tests in it", "name a promptfoo configuration, or its file of tests")

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from promptprop.adapters.storage.connection import Access, make_engine, parse_url, sqlite_file, translate, translated
-from promptprop.domain.errors import NotWritable, StorageError, StorageFull, UsageError
+from promptprop.domain.errors import DatabaseAbsent, NotWritable, StorageError, StorageFull, UsageError
 
 FOLDER = "backups"
 SECRETS = ("password", "passfile", "sslpassword", "sslkey")  # parameters of a URL that a command should not show
@@ -41,7 +41,7 @@ def backup(url: str, target: Path, *, replace: bool = False) -> Path:
     """
     source = _file_of(url)
     if not source.exists():
-        raise StorageError(f"there is no database at {source}", remedy="pass --db where it lies elsewhere")
+        raise DatabaseAbsent(f"there is no database at {source}", remedy="pass --db where it lies elsewhere")
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the database itself", remedy="name another file")
     if target.is_dir():

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect
 from promptprop.adapters.storage.backup import backup, default_backup, dump_command
 from promptprop.adapters.storage.connection import Access, lock_schema, make_engine, shown, sqlite_file, translated
 from promptprop.adapters.storage.tables import metadata
-from promptprop.domain.errors import DatabaseOutdated, DatabaseTooNew, NotWritable, StorageError
+from promptprop.domain.errors import DatabaseAbsent, DatabaseOutdated, DatabaseTooNew, NotWritable, StorageError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -97,7 +97,7 @@ def _free(path: Path) -> Path:
 
 
 def stored_revision(url: str) -> str:
-    """The revision that a database is at, any version's. Raises StorageError where there is none of PromptProp's."""
+    """The revision that a database is at, any version's. Raises DatabaseAbsent, StorageError where it is not ours."""
     file = sqlite_file(url)
     if file is not None and not file.exists():
         raise _absent(url)
@@ -112,7 +112,7 @@ def check(url: str) -> list[str]:
     """What is wrong with a database, in sentences; an empty list where nothing is.
 
     Looked at: the file's integrity, foreign keys, the revision, and whether the tables are those of this version.
-    Raises StorageError where there is no database, or none that can be read; an empty file is none.
+    Raises DatabaseAbsent where there is none (an empty file is none), StorageError where it cannot be read.
     """
     file = sqlite_file(url)
     if file is not None and not file.exists():
@@ -200,9 +200,9 @@ def _refuse_unknown(revision: str, url: str, scripts: Path = SCRIPTS) -> None:
         raise DatabaseTooNew(message, remedy="update PromptProp, or pass another database with --db")
 
 
-def _absent(url: str) -> StorageError:
+def _absent(url: str) -> DatabaseAbsent:
     remedy = "`promptprop optimize` creates it; pass --db where it lies elsewhere"
-    return StorageError(f"there is no database at {shown(url)}", remedy=remedy)
+    return DatabaseAbsent(f"there is no database at {shown(url)}", remedy=remedy)
 
 
 def _config(scripts: Path) -> Config:

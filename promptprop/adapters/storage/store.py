@@ -20,7 +20,7 @@ def open_store(url: str, *, must_exist: bool = False, migrate: bool = True) -> S
     """Open the database at `url`; one that does not exist yet is created at the newest revision.
 
     `must_exist` refuses to create one. `migrate` brings an older one up to date; else that raises DatabaseOutdated.
-    Raises StorageError: NotWritable, DatabaseTooNew, DatabaseOutdated, or a file that is no database.
+    Raises StorageError: DatabaseAbsent, NotWritable, DatabaseTooNew, DatabaseOutdated, or a file that is no database.
     """
     prepare(url, must_exist=must_exist, migrate=migrate)
     return SqlStore(url)

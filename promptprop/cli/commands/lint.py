@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from promptprop.cli.findings import FOUND, FormatName, annotation, headline, shell_for
 from promptprop.cli.options import EnvFile, ExitZero, Sets
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from promptprop.bootstrap.linting import Located
-
-FOUND = 1  # exit code
-GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
-COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def lint_prompts(
@@ -34,7 +31,7 @@ def lint_prompts(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--ignore", metavar="ID", help="Leave a check out, such as PP009; repeatable."),
     ] = None,
-    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+    format_: FormatName = "text",
     rules: Annotated[bool, typer.Option("--rules", help="List the checks, and why each is made.")] = False,
     exit_zero: ExitZero = False,
     sets: Sets = None,
@@ -47,6 +44,7 @@ def lint_prompts(
     """
     from promptprop.bootstrap.linting import lint
 
+    shell = shell_for(shell, format_)
     if rules:
         _list_rules(shell)
         return 0
@@ -54,10 +52,7 @@ def lint_prompts(
         raise UsageError("name a prompt or a configuration", remedy="promptprop lint prompt.md, or --rules")
     ignored = frozenset(name.upper() for given in ignore or [] for name in given.split(","))
     found = lint(path, sets or [], env_file, ignored, fix=fix)
-    if github:
-        shell.write("".join(_annotation(one) + "\n" for one in found))
-    else:
-        shell.show(_json(found), lambda: _drawn(found))
+    shell.show(_json(found), lambda: _drawn(found), annotations=lambda: _annotations(found))
     return FOUND if found and not exit_zero else 0
 
 
@@ -81,35 +76,18 @@ def _json(found: Sequence[Located]) -> Json:
 
 
 def _drawn(found: Sequence[Located]) -> Iterable[RenderableType]:
-    from rich.text import Text
-
     from promptprop.adapters.files.report_words import counted
-    from promptprop.cli.plain import one_line
 
     for one in found:
         place = ":".join(map(str, (one.file, *([one.line, one.column] if one.line else []))))
-        line = Text.assemble(
-            f"{place}: ", (one.rule.id, COLOURS[one.rule.severity]), f" {one_line(one.finding.message)}"
-        )
-        yield line.append(f" ({one.rule.name})", style="dim")
+        yield headline(one.rule, one.finding.message, place)
     mendable = sum(one.finding.fixed is not None for one in found)
     more = f", {mendable} of them can be mended with --fix" if mendable else ""
     yield f"{counted(len(found), 'finding')}{more}" if found else "nothing found"
 
 
-def _annotation(one: Located) -> str:
-    """A workflow command: https://docs.github.com/actions, 'Workflow commands'."""
-    from promptprop.cli.plain import one_line
-
-    place = f"file={_property(one.file)}" + (f",line={one.line},col={one.column}" if one.line else "")
-    said = one_line(one.finding.message).replace("%", "%25")
-    return f"::{GITHUB[one.rule.severity]} {place},title={one.rule.id} {one.rule.name}::{said}"
-
-
-def _property(text: str) -> str:
-    for mark, escaped in (("%", "%25"), (":", "%3A"), (",", "%2C")):
-        text = text.replace(mark, escaped)
-    return text
+def _annotations(found: Sequence[Located]) -> str:
+    return "".join(annotation(one.rule, one.finding.message, one.file, one.line, one.column) for one in found)
 
 
 def _list_rules(shell: Shell) -> None:

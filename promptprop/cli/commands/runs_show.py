@@ -41,13 +41,15 @@ def show_run(
     from promptprop.cli.reports import report_of_run
     from promptprop.cli.running import existing_run, opened
     from promptprop.domain.report import report_json
+    from promptprop.services.judging import newest
 
     with contextlib.closing(opened(db, env_file)) as store:
         row = existing_run(store, run)
         report, paths = report_of_run(store, row)
-        records = judging.jury_of_run(store, row) if jury else ()
-        drafted = judging.rubric_of_run(store, row, report) if rubric else None
-        labels = judging.classes_of_run(store, row, report) if classes else {}
+        evaluations = newest(store.evaluations(row.id)) if jury or rubric or classes else []
+        records = judging.jury_of_run(evaluations) if jury else ()
+        drafted = judging.rubric_of_run(store, report, evaluations) if rubric else None
+        labels = judging.classes_of_run(store, row, report, evaluations) if classes else {}
 
     def draw() -> Iterable[RenderableType]:
         from rich.text import Text

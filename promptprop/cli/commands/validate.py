@@ -88,7 +88,7 @@ def _prompts(config: RunConfig) -> int:
 def _rows(config: RunConfig) -> dict[str, int]:
     """Rows by split; only ids, strata and clusters stay in memory."""
     from promptprop.bootstrap.preparation import limited_examples
-    from promptprop.domain.sampling import row_of, split_rows
+    from promptprop.domain.sampling import ratios_of, row_of, split_rows
 
     seen: set[str] = set()
     rows = []
@@ -98,5 +98,5 @@ def _rows(config: RunConfig) -> dict[str, int]:
         seen.add(example.id)
         rows.append(row_of(example))
     split = config.data.split
-    found = split_rows(rows, {"train": split.train, "select": split.select, "test": split.test}, split.seed)
+    found = split_rows(rows, ratios_of(split), split.seed)
     return {name: len(part) for name, part in found.items()}

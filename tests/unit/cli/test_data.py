@@ -33,6 +33,16 @@ def test_findings_name_rows_and_remedies_and_end_with_one(cli_project: Path, run
     assert (found["severity"], found["count"]) == ("error", 3)
 
 
+def test_findings_are_annotations_for_github_where_asked(cli_project: Path, run_cli: Any) -> None:
+    first = json.loads((cli_project / "support.jsonl").read_text().splitlines()[0])
+    add_rows(cli_project, {**first, "id": "x1", "label": "sales" if first["label"] != "sales" else "billing"})
+    ended = run_cli("data", "validate", "small.yaml", "--format", "github")
+    assert ended.code == 1
+    said = f"title=PD001 contradiction::1 inputs come with different expected answers: {first['id']}; x1"
+    assert ended.out == f"::error file={cli_project / 'support.jsonl'},{said}\n"
+    assert run_cli("data", "validate", "small.yaml", "--format", "md").code == 2
+
+
 def test_labels_that_a_run_suspected_are_named(cli_project: Path, run_cli: Any) -> None:
     assert run_cli("optimize", "small.yaml", "-q", "--set", "optimizer.options.rounds=12").code in (0, 3)
     suspects = run_cli("runs", "show", "latest", "--json").json["suspect_labels"]

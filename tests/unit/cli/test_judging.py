@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from promptprop.adapters.storage.store import SqlStore
 from promptprop.cli.judging import standing_out
 from promptprop.domain.agreement import JurorRecord
+from promptprop.domain.models import Evaluation
 
 JURY = (
     "--set", "models.jury=[{name: strict, model: offline/juror-strict}, {name: kind, model: offline/juror-kind}]",
@@ -30,6 +33,24 @@ def test_a_run_with_a_jury_shows_its_jurors_and_what_features_came_to(cli_projec
     assert document["rubric"]["version"] == 1
     assert document["rubric"]["features"][0]["correlation"] > 0
     assert 0 <= document["classes"]["seed"]["macro"]["f1"] <= 1
+
+
+def test_what_a_run_has_stored_is_read_once_however_much_is_asked(
+    cli_project: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_cli("eval", "small.yaml", *JURY, "-q").code == 0
+    read: list[tuple[object, ...]] = []
+    stored = SqlStore.evaluations
+
+    def counted(store: SqlStore, *asked: str) -> Iterator[Evaluation]:
+        read.append(asked)
+        return stored(store, *asked)
+
+    monkeypatch.setattr(SqlStore, "evaluations", counted)
+    assert run_cli("runs", "show", "latest", "--jury", "--rubric", "--classes").code == 0
+    assert len(read) == 1
+    assert run_cli("runs", "show", "latest").code == 0
+    assert len(read) == 1
 
 
 def test_jurors_that_are_called_after_their_models_are_shown_like_any_other(cli_project: Path, run_cli: Any) -> None:

@@ -42,10 +42,23 @@ def test_a_configuration_is_held_against_its_columns_and_its_data(cli_project: P
 
 def test_annotations_for_github_are_one_line_each(cli_project: Path, run_cli: Any) -> None:
     (cli_project / "a,b.md").write_text(BAD)
-    ended = run_cli("lint", "a,b.md", "--github")
+    ended = run_cli("lint", "a,b.md", "--format", "github")
     assert ended.code == 1
     assert "::error file=a%2Cb.md,line=2,col=1,title=PP013 left-over::“TODO” was left over" in ended.out.splitlines()
     assert all(line.startswith("::") for line in ended.out.splitlines())
+
+
+def test_its_formats_are_told_and_no_others_taken(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "bad.md").write_text(BAD)
+    assert run_cli("lint", "bad.md", "--format", "json").json == run_cli("lint", "bad.md", "--json").json
+    assert run_cli("lint", "bad.md", "--format", "text").out == run_cli("lint", "bad.md").out
+    assert run_cli("lint", "bad.md", "--format", "github", "-o", "said.txt").out == ""
+    assert (cli_project / "said.txt").read_text().startswith("::warning file=bad.md,title=PP005")
+    for wrong, remedy in ((["--format", "md"], "text, json, github"), (["--format", "github", "--json"], "leave one")):
+        ended = run_cli("lint", "bad.md", *wrong)
+        assert ended.code == 2
+        assert remedy in ended.err + ended.out
+    assert run_cli("runs", "list", "--format", "github").code == 2
 
 
 def test_prompts_in_documents_and_in_the_configuration_are_checked_too(cli_project: Path, run_cli: Any) -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptprop.domain.judgements import features_in, judgement_id, metric_means, mistakable, parts_of, votes_in
+from promptprop.domain.judgements import (
+    features_in,
+    judgement_id,
+    metric_means,
+    mistakable,
+    panels_in,
+    parts_of,
+    votes_in,
+)
 from promptprop.domain.models import Evaluation, Judgement
 
 JUDGED = {
@@ -29,6 +37,13 @@ def test_a_juror_that_is_called_after_its_model_keeps_the_slash_in_its_name() ->
         ("panel", "kind"): 0.8,
         ("panel", "openai/gpt-5"): None,
         ("second", "openai/gpt-5"): 0.1,
+    }
+
+
+def test_the_votes_of_two_juries_are_kept_apart_and_those_that_are_missing_left_out() -> None:
+    assert panels_in(JUDGED) == {
+        "panel": {"panel/kind": 0.8},
+        "second": {"second/openai/gpt-5": 0.1},
     }
 
 

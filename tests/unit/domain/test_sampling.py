@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptprop.domain.config import SplitConfig
 from promptprop.domain.errors import DataError
 from promptprop.domain.models import Example, Row, Split
-from promptprop.domain.sampling import blocks, cut, row_of, split_rows, spread, stratum_of, stream
+from promptprop.domain.sampling import blocks, cut, ratios_of, row_of, split_rows, spread, stratum_of, stream
 
 RATIOS: dict[Split, float] = {"train": 0.4, "select": 0.3, "test": 0.3}
 HALVES: dict[Split, float] = {"train": 0.5, "test": 0.5}
@@ -130,6 +131,14 @@ def test_a_split_without_a_share_is_empty_and_no_error() -> None:
     parts = split_rows(singles(10), {"train": 0, "select": 0.5, "test": 0.5}, 1)
     assert parts["train"] == ()
     assert list(parts) == ["train", "select", "test"]
+
+
+def test_the_ratios_of_a_configuration_come_in_the_order_of_the_splits() -> None:
+    assert list(ratios_of(SplitConfig(train=0.5, select=0.2, test=0.3)).items()) == [
+        ("train", 0.5),
+        ("select", 0.2),
+        ("test", 0.3),
+    ]
 
 
 @pytest.mark.parametrize("ratios", [{"train": -1.0, "test": 2.0}, {"train": 0.0}, {"train": float("nan")}, {}])

@@ -21,6 +21,7 @@ from promptprop.domain.selection import (
     choose_parent,
     cluster_failures,
     draw_kinds,
+    panel_error,
     pareto_wins,
     standing_of,
     update,
@@ -231,6 +232,21 @@ def test_the_variance_of_scores_is_never_zero_and_never_above_a_coins(scores: li
 
 
 # --- odds of hypotheses ---------------------------------------------------------------------------------------------
+
+
+def test_the_error_of_a_panel_is_what_its_jurors_differ_by_beyond_their_usual_distance() -> None:
+    strict_and_kind = [{"a": 0.2, "b": 0.6}, {"a": 0.4, "b": 0.8}]
+    assert panel_error(strict_and_kind) == pytest.approx(0)
+    assert panel_error([{"a": 0.5}, {"b": 0.7}]) == 0.0
+    assert panel_error([]) == 0.0
+    unsteady = [{"a": 0.2, "b": 0.6}, {"a": 0.6, "b": 0.2}]
+    assert panel_error(unsteady) == pytest.approx(0.2)
+
+
+def test_panels_that_agree_within_themselves_are_sure_however_much_they_differ_from_each_other() -> None:
+    tone = [{"tone/a": 0.9, "tone/b": 0.9}, {"tone/a": 0.1, "tone/b": 0.1}]
+    facts = [{"facts/a": 0.1, "facts/b": 0.1}, {"facts/a": 0.9, "facts/b": 0.9}]
+    assert panel_error([*tone, *facts]) == pytest.approx(0)
 
 
 def test_kinds_are_drawn_by_how_often_they_were_promoted() -> None:

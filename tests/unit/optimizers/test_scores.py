@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_bench import FakeBench, FakeWorld, rows_of, seed_candidate
 
-from promptprop.domain.models import Cell, Judgement
+from promptprop.domain.models import Cell, Evaluation, Judgement
 from promptprop.optimizers.scores import Scores, difference_of, mean_of
 
 ROWS = rows_of("train", 8)
@@ -60,6 +60,45 @@ async def test_metric_means_are_over_rows_that_the_metric_could_judge(held_bench
     odd = scores.of(ONE.id, ROWS)["train-0"]
     odd.judgements["form"] = Judgement(None)  # type: ignore[index]
     assert scores.metric_means(ONE.id, ROWS) == {"label": pytest.approx(2 / 7)}
+
+
+def judged(row: int, **panels: dict[str, float | None]) -> Evaluation:
+    """An answer with the votes of these juries."""
+    votes = {f"{jury}/{name}": Judgement(vote) for jury, cast in panels.items() for name, vote in cast.items()}
+    return Evaluation("c", f"r{row}", 0, "answer", (), {**dict.fromkeys(panels, Judgement(0.5)), **votes}, 0.5)
+
+
+UNSTEADY: list[dict[str, float | None]] = [
+    {"openai/gpt-5": 0.2, "b": 0.6},
+    {"openai/gpt-5": 0.6, "b": 0.2},
+    {"openai/gpt-5": 0.5, "b": None},
+]
+
+
+def test_a_jury_is_as_unsure_as_its_jurors_differ_beyond_their_usual_distance() -> None:
+    scores = Scores()
+    scores.take(judged(row, tone=votes) for row, votes in enumerate(UNSTEADY))
+    assert scores.judge_error == pytest.approx(0.2)
+    assert scores.passing(0.9) == pytest.approx(0.5)
+
+
+def test_two_juries_of_which_each_is_of_one_mind_are_sure() -> None:
+    scores = Scores()
+    for row, (tone, facts) in enumerate([(0.9, 0.1), (0.1, 0.9), (0.5, 0.5)]):
+        scores.take([judged(row, tone={"a": tone, "b": tone}, facts={"a": facts, "b": facts})])
+    assert scores.judge_error == pytest.approx(0)
+
+
+def test_two_juries_of_one_juror_each_tell_nothing_of_their_error() -> None:
+    scores = Scores()
+    scores.take(judged(row, tone={"a": row / 10}, facts={"a": 1 - row / 10}) for row in range(5))
+    assert scores.judge_error == 0.0
+
+
+def test_a_second_jury_of_one_mind_halves_the_variance_and_no_more() -> None:
+    scores = Scores()
+    scores.take(judged(row, tone=votes, facts={"a": 0.9, "b": 0.9}) for row, votes in enumerate(UNSTEADY[:2]))
+    assert scores.judge_error == pytest.approx(0.2 / 2**0.5)
 
 
 async def test_all_who_met_a_row_are_known(held_bench: FakeBench) -> None:

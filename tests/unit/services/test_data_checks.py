@@ -114,5 +114,27 @@ def test_splits_that_are_too_small_are_told_as_a_note() -> None:
     assert rule_of(found["PD011"]).severity == "note"
 
 
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [("PD004", "imbalance"), ("PD005", "imbalance"), ("PD008", "odd-row"), ("PD009", "odd-row"), ("PD010", "odd-row")],
+)
+def test_what_is_alike_has_a_rule_of_its_own_all_the_same(rule: str, name: str) -> None:
+    assert DATA_RULES[rule].name == name
+
+
+def test_each_rule_finds_what_carries_its_own_id() -> None:
+    odd = [("x", "  ", "sales"), ("y", "hello there", ""), ("z", "long " * LONG, "odd"), ("r1", "twice", "one")]
+    rows = [*made(), *made(900, ("sales",))[200:], *(Example(name, {"text": text}, said) for name, text, said in odd)]
+    again = [Example("a", rows[0].inputs, "other"), Example("b", rows[1].inputs, rows[1].expected)]
+    near = Example("c", {"text": f"{rows[2].inputs['text']} more"}, "sales")
+    splits = {one.id: ("train", "select")[place % 2] for place, one in enumerate([*rows, *again, near])}
+    bad = Rows([*rows, *again, near], {**splits, "c": "test"}, {"r1": 2})
+    leaky = Rows([Example(f"l{n}", {"text": f"the answer is {n * 7919}"}, f"{n * 7919}") for n in range(30)], {})
+    for rule in DATA_RULES.values():
+        found = [*rule.check(bad), *rule.check(leaky)]
+        assert {one.id for one in found} == {rule.id}
+        assert rule_of(found[0]) is rule
+
+
 def test_each_check_says_why_it_is_made() -> None:
     assert all(rule.why.endswith(".") and rule.id == name for name, rule in DATA_RULES.items())

@@ -105,6 +105,16 @@ def test_fixes_that_overlap_are_made_once() -> None:
     assert fixed_text("abcdef", findings) == "xde"
 
 
+def test_each_rule_finds_what_carries_its_own_id() -> None:
+    bad = (
+        "Be brief. Name the desk.\nName the desk.\nExplain it all in great detail, as appropriate.  \nTODO: rules\n"
+        "Use sk-abcdefghijklmnopqrstuvwxyz1234 with {{ date }} in it.\n```\n{% if x %}\n" + "word " * 1300
+    )
+    known = Surroundings(frozenset({"text"}), frozenset({"billing", "sales"}))
+    for rule in RULES.values():
+        assert {one.id for one in rule.check(bad, known)} == {rule.id}
+
+
 def test_checks_can_be_left_out_and_each_says_why_it_is_made() -> None:
     assert lint_text("Be nice. Answer in JSON.", Surroundings(), frozenset({"PP009"})) == []
     for name, rule in RULES.items():

@@ -95,6 +95,27 @@ def test_tests_in_a_file_of_their_own_are_followed(tmp_path: Path) -> None:
     assert import_rows(tmp_path / "c.yaml").rows == [{"id": "row-00001", "text": "hello", "expected": "hi"}]
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"a.yaml": "a.yaml"}, "a.yaml"),
+        ({"a.yaml": "b.yaml", "b.yaml": "./a.yaml"}, "a.yaml"),
+        ({"a.yaml": "b.yaml", "b.yaml": "c.yaml", "c.yaml": "b.yaml"}, "b.yaml"),
+    ],
+)
+def test_tests_that_lead_in_a_circle_are_refused(tmp_path: Path, files: dict[str, str], named: str) -> None:
+    for name, target in files.items():
+        (tmp_path / name).write_text(f"tests: file://{target}")
+    with pytest.raises(DataError, match="lead back to this file") as caught:
+        import_rows(tmp_path / "a.yaml")
+    (problem,) = caught.value.problems
+    assert problem.place is not None
+    assert (Path(problem.place.file).name, problem.remedy) == (
+        named,
+        "let the last file that is named hold the tests themselves",
+    )
+
+
 def test_samples_of_openai_evals_keep_system_and_user_apart(tmp_path: Path) -> None:
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"}]
     samples = [{"input": chat, "ideal": ["4", "four"]}, {"input": "3+3?", "ideal": "6"}, {"ideal": "7"}]

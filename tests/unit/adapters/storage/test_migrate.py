@@ -20,7 +20,7 @@ from promptprop.adapters.storage import migrate
 from promptprop.adapters.storage.connection import insert, make_engine
 from promptprop.adapters.storage.migrate import HEAD, SCRIPTS, Upgraded, check, known_revisions, upgrade
 from promptprop.adapters.storage.store import open_store
-from promptprop.domain.errors import DatabaseOutdated, DatabaseTooNew, StorageError
+from promptprop.domain.errors import DatabaseAbsent, DatabaseOutdated, DatabaseTooNew, StorageError
 
 NEXT = '''
 """Rebuilds a parent table, as SQLite must for most changes."""
@@ -367,7 +367,7 @@ def test_no_revision_offers_a_downgrade() -> None:
 
 
 def test_check_names_what_is_wrong(database_url: str) -> None:
-    with pytest.raises(StorageError, match="there is no database"):
+    with pytest.raises(DatabaseAbsent, match="there is no database"):
         check(database_url)
     open_store(database_url).close()
     execute(database_url, ["INSERT INTO events VALUES ('nobody', 1, 'k', '{}', '{}', '2026-01-02 00:00:00')"])
@@ -379,6 +379,6 @@ def test_check_names_what_is_wrong(database_url: str) -> None:
 
 
 def test_upgrading_what_is_not_there_creates_nothing(database_url: str, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="there is no database"):
+    with pytest.raises(DatabaseAbsent, match="there is no database"):
         upgrade(database_url)
     assert list(tmp_path.iterdir()) == []

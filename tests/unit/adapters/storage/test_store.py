@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from promptprop.adapters.storage.store import SqlStore, open_store
-from promptprop.domain.errors import NotWritable, StorageError
+from promptprop.domain.errors import DatabaseAbsent, NotWritable, StorageError
 from promptprop.ports import RunRow, Store
 
 
@@ -22,9 +22,13 @@ async def test_a_new_database_is_made_with_its_folder(database_url: str, some_ru
 
 
 def test_a_database_that_must_exist_is_not_made(database_url: str, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="there is no database"):
+    with pytest.raises(DatabaseAbsent, match="there is no database"):
         open_store(database_url, must_exist=True)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "promptprop.db").touch()
+    with pytest.raises(DatabaseAbsent, match="there is no database"):  # an empty file is none
+        open_store(database_url, must_exist=True)
 
 
 def test_a_folder_that_cannot_be_made_is_not_writable(tmp_path: Path) -> None:
