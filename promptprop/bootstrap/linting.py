@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from promptprop.domain.errors import ConfigError, Problem, UsageError
 from promptprop.domain.models import text_of
@@ -40,7 +40,7 @@ class Located:
     file: str
     line: int
     column: int
-    rule: Rule[[str, Surroundings], Finding]
+    rule: Rule[Any, Finding]
     finding: Finding
 
 
@@ -52,29 +52,38 @@ def lint(
     With `fix`, what can be mended safely is, in files that hold a prompt and nothing else; what is left is returned.
     """
     from promptprop.adapters.files.writing import write_atomically
-    from promptprop.services.lint import RULES, line_and_column, lint_text, mended
+    from promptprop.services.lint import RULES, lint_text, mended
+    from promptprop.services.remarks import REMARK_RULES
 
-    if unknown := sorted(ignored - set(RULES)):
-        raise UsageError(f"there is no check {unknown[0]}", remedy=f"one of {', '.join(RULES)}")
+    known = {**RULES, **REMARK_RULES}
+    if unknown := sorted(ignored - set(known)):
+        raise UsageError(f"there is no check {unknown[0]}", remedy=f"one of {', '.join(known)}")
     found: list[Located] = []
-    for source, around in _sources(path, sets, env_file):
+    for source, around in sources(path, sets, env_file):
         text = source.text
         findings = lint_text(text, around, ignored)
         if fix and source.whole and any(one.fixed is not None for one in findings):
             text = mended(text, around, ignored)
             write_atomically(Path(source.file), text)
             findings = lint_text(text, around, ignored)
-        for one in findings:
-            line, column = line_and_column(text, one.start) if one.end and source.whole else (0, 0)
-            found.append(Located(source.file, line, column, RULES[one.id], one))
+        found += [located(replace(source, text=text), RULES[one.id], one) for one in findings]
     return found
 
 
-def _sources(path: Path, sets: Sequence[str], env_file: Path | None) -> list[tuple[Text, Surroundings]]:
+def located(source: Text, rule: Rule[Any, Finding], finding: Finding) -> Located:
+    """A finding with its place."""
+    from promptprop.services.lint import line_and_column
+
+    line, column = line_and_column(source.text, finding.start) if finding.end and source.whole else (0, 0)
+    return Located(source.file, line, column, rule, finding)
+
+
+def sources(path: Path, sets: Sequence[str], env_file: Path | None) -> list[tuple[Text, Surroundings]]:
+    """The texts of a prompt file, or of all prompts of a configuration, with what is known. Raises ConfigError."""
     from promptprop.adapters.files.yaml_strict import read_text
     from promptprop.services.lint import Surroundings
 
-    if not _is_config(path):
+    if not is_config(path):
         if path.suffix.lower() in DOCUMENTS:
             from promptprop.domain.config import PromptConfig
 
@@ -86,7 +95,7 @@ def _sources(path: Path, sets: Sequence[str], env_file: Path | None) -> list[tup
     return _of_config(loaded.config, str(loaded.path))
 
 
-def _is_config(path: Path) -> bool:
+def is_config(path: Path) -> bool:
     """True for a YAML file that has keys of a configuration, and none of a prompt."""
     from promptprop.adapters.files.yaml_strict import read_text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from promptprop.domain.budget import RoleSpend
 from promptprop.domain.events import Estimate
 from promptprop.domain.history import CandidateRecord, History
 from promptprop.domain.models import PICO, Json
@@ -74,6 +75,17 @@ def spent(picousd: int, unpriced: int) -> str:
     if not unpriced:
         return money(picousd)
     return f"≥ {money(picousd)}" if picousd else "–"
+
+
+def paid(spend: RoleSpend) -> str:
+    """What calls beside a search took.
+
+    >>> paid(RoleSpend(calls=2, picousd=4_560_000_000)), paid(RoleSpend(hits=3))
+    ('2 calls, $0.0046', 'all of it on record, free')
+    """
+    if not spend.calls:
+        return "all of it on record, free" if spend.hits else "no call"
+    return f"{counted(spend.calls, 'call')}, {spent(spend.picousd, spend.unpriced)}"
 
 
 def unknown_spend(picousd: int, unpriced: int) -> str:

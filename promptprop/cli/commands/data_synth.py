@@ -77,13 +77,13 @@ def synthesize_data(
 def _drawn(found: Proposals, file: Path, following: str) -> Iterable[RenderableType]:
     from rich.text import Text
 
-    from promptprop.adapters.files.report_words import counted, shortened
+    from promptprop.adapters.files.report_words import counted, paid, shortened
     from promptprop.cli.plain import one_line
 
     for reason, count in sorted(found.left_out.items(), key=lambda pair: -pair[1]):
         yield Text(f"left out {counted(count, 'time')}: {one_line(shortened(reason, 200))}", style="dim")
     doubted = sum(bool(one.doubts) for one in found.rows)
     more = f", {doubted} of them doubtful" if doubted else ""
-    yield f"{counted(len(found.rows), 'row')} for review in {file}{more}"
+    yield f"{counted(len(found.rows), 'row')} for review in {file}{more} ({paid(found.spend.of('synthesizer'))})"
     if found.rows:
         yield f"next: {following}"

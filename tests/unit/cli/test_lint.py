@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 BAD = "Try to name the desk properly.  \nTODO: rules\n\nThe message is {{ text }}.\n"
 
 
@@ -86,3 +88,50 @@ def test_a_good_prompt_ends_with_zero(cli_project: Path, run_cli: Any) -> None:
     (cli_project / "good.md").write_text("Answer with one word only.\n\nMessage:\n{{ text }}\n")
     ended = run_cli("lint", "good.md")
     assert (ended.code, ended.out) == (0, "nothing found\n")
+
+
+PADDED = "Name the desk.\n\nTake your time and be thorough.\nAnswer with one word.\n\nMessage:\n{{ text }}\n"
+OFFLINE = ("--model", "offline/critic", "--set", "models.critic.world=support.world.yaml")
+
+
+def test_a_model_reads_a_prompt_on_request_and_a_second_time_for_free(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "padded.md").write_text(PADDED)
+    assert "PM004" not in run_cli("lint", "padded.md").out
+    ended = run_cli("lint", "padded.md", *OFFLINE)
+    assert ended.code == 1
+    assert "padded.md:3:1: PM004 It changes no answer. → Leave it out. (needless)" in ended.out
+    assert "read by offline/critic: 1 call, $" in ended.err
+    again = run_cli("lint", "padded.md", *OFFLINE)
+    assert (again.out, again.code) == (ended.out, 1)
+    assert "all of it on record, free" in again.err
+    assert "PM004" not in run_cli("lint", "padded.md", *OFFLINE, "--ignore", "pm004").out
+    document = run_cli("lint", "padded.md", *OFFLINE, "--json").json
+    assert document["model"] == {"model": "offline/critic", "calls": 0, "unplaced": 0}
+    assert "line=3,col=1,title=PM004" in run_cli("lint", "padded.md", *OFFLINE, "--format", "github").out
+
+
+def test_the_critic_of_a_configuration_reads_its_prompts_with_train_rows(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "prompt.md").write_text(PADDED)
+    ended = run_cli("lint", "small.yaml", "--model", "critic")
+    assert ended.code == 1
+    assert "prompt.md:3:1: PM004" in ended.out
+    (run,) = run_cli("runs", "list", "--json").json
+    assert run["activity"] == "lint"
+    assert "A model's remarks on a prompt" in run_cli("runs", "show", "latest").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("prompt.md", "--model", "gpt"), 2, "'gpt' names no model"),
+        (("prompt.md", "--model", "critic"), 2, "a prompt alone has no critic"),
+        (("prompt.md", "--model", "openai/x"), 2, "OPENAI_API_KEY is not set"),
+        (("small.yaml", "--model", "offline/task"), 4, "the model has made no remarks"),
+        (("prompt.md", "--ignore", "PM999"), 2, "there is no check PM999"),
+    ],
+)
+def test_a_model_that_cannot_read_is_one_clear_error(
+    cli_project: Path, run_cli: Any, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    ended = run_cli("lint", *arguments)
+    assert (ended.code, said in ended.err) == (code, True), ended.err
