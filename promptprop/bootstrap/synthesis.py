@@ -13,7 +13,7 @@ from promptprop.bootstrap.data import row_json, rows_of
 from promptprop.bootstrap.inquiries import Tick, open_inquiry
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.preparation import SEARCHING, templates_of
-from promptprop.domain.errors import ConfigError, DataError
+from promptprop.domain.errors import ConfigError, DataError, UnusableReplies
 from promptprop.domain.models import Example, Json, digest
 
 if TYPE_CHECKING:
@@ -66,16 +66,19 @@ def kinds_of(loaded: LoadedConfig, wanted: Sequence[str], labels: Mapping[str, i
 async def invent_rows(
     store: SqlStore, loaded: LoadedConfig, count: int, kinds: Sequence[str], file: Path, on_tick: Tick
 ) -> Proposals:
-    """Have rows invented, and put them at the end of the review file. Raises ConfigError, DataError, BudgetExhausted.
+    """Have rows invented, and put them at the end of the review file.
 
-    Rows of the file are not invented again, whatever was said of them.
+    Rows of the file are not invented again, whatever was said of them. Raises ConfigError, DataError, NotWritable,
+    BudgetExhausted, ModelError; UnusableReplies where no row came of it.
     """
     from promptprop.adapters.files.reviews import write_review
+    from promptprop.adapters.files.writing import require_folder
     from promptprop.services.synthesis import input_text, synthesize
 
     config = loaded.config
     rows = rows_of(loaded)
     order = _order(loaded, rows, count, kinds)
+    require_folder(file)
     before = _reviewed(file)
     known = [{name: one.row[name] for name in config.data.inputs if name in one.row} for one in before]
     templates = templates_of(config, (*SEARCHING, "synthesizer"))
@@ -84,9 +87,13 @@ async def invent_rows(
     texts = [input_text(example.inputs) for example in rows.examples] + [input_text(values) for values in known]
     async with open_inquiry(store, loaded, ACTIVITY, dataset_id, templates, on_tick) as inquiry:
         found = await synthesize(inquiry.ask, order, known, texts)
+    if not found.rows:
+        why = max(found.left_out, key=lambda reason: found.left_out[reason], default="the model wrote none")
+        raise UnusableReplies(
+            f"no row could be used: {why}", remedy="try again, name another model, or show more and other train rows"
+        )
     new = tuple(_proposed(kind, row, config.data, scorer) for kind, row in found.rows)
-    if new:
-        write_review(file, [*before, *new])
+    write_review(file, [*before, *new])
     return Proposals(new, found.left_out, inquiry.ledger.spend)
 
 

@@ -80,12 +80,14 @@ def spent(picousd: int, unpriced: int) -> str:
 def paid(spend: RoleSpend) -> str:
     """What calls beside a search took.
 
-    >>> paid(RoleSpend(calls=2, picousd=4_560_000_000)), paid(RoleSpend(hits=3))
-    ('2 calls, $0.0046', 'all of it on record, free')
+    >>> paid(RoleSpend(calls=2, picousd=4_560_000_000)), paid(RoleSpend(calls=1, unpriced=1)), paid(RoleSpend(hits=3))
+    ('2 calls, $0.0046', '1 call of unknown price', 'all of it on record, free')
     """
     if not spend.calls:
         return "all of it on record, free" if spend.hits else "no call"
-    return f"{counted(spend.calls, 'call')}, {spent(spend.picousd, spend.unpriced)}"
+    known = spend.picousd or not spend.unpriced
+    price = f", {spent(spend.picousd, spend.unpriced)}" if known else " of unknown price"
+    return counted(spend.calls, "call") + price
 
 
 def unknown_spend(picousd: int, unpriced: int) -> str:

@@ -65,6 +65,8 @@ def read_review(path: Path) -> list[ReviewRow]:
                 tuple(map(str, doubts)) if isinstance(doubts, list) else (),
             )
         )
+    if problems and not rows:
+        raise DataError(f"{path.name} is no review file", remedy=_REVIEWED)
     if problems:
         raise DataError(problems)
     return rows

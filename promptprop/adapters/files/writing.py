@@ -35,6 +35,18 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
         raise _translated(Path(path), error) from error
 
 
+def require_folder(path: Path) -> None:
+    """Tell in time that a file cannot be put where it is wanted, before what it is for has cost something.
+
+    Raises NotWritable.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise _translated(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if not os.access(folder, os.W_OK):
+        raise _translated(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 def _mode(path: Path) -> int | None:
     """Type and mode of what a path leads to; None where nothing is yet. Raises OSError, for circles of links too."""
     try:

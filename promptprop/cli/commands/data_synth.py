@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from promptprop.bootstrap.synthesis import Proposals
 
-NOTHING = 4  # exit code: the model wrote no row that could be used
-SHOWN = 70  # characters of a row
-
 
 def synthesize_data(
     shell: Shell,
@@ -41,7 +38,7 @@ def synthesize_data(
     sets: Sets = None,
     env_file: EnvFile = None,
     db: Database = None,
-) -> int:
+) -> None:
     """Have edge cases and adversarial rows invented, for `data review`.
 
     The model sees train rows only, and what it writes is held against all rows and the metrics. Nothing uses a row
@@ -57,7 +54,8 @@ def synthesize_data(
     file = to or review_file(loaded)
     model = loaded.config.models.of("synthesizer")
     if model is not None:
-        shell.note(f"asking {model.model} for {rows} rows, in at most {most_calls(rows)} calls")
+        simulated = " (simulated: it builds rows out of yours)" if model.simulated else ""
+        shell.note(f"asking {model.model}{simulated} for {rows} rows, in at most {most_calls(rows)} calls")
     with contextlib.closing(open_database(database_url(None, loaded.config, loaded.environment))) as store:
         found = asyncio.run(invent_rows(store, loaded, rows, kind or (), file, ticker(shell)))
     document: Json = {
@@ -71,7 +69,6 @@ def synthesize_data(
     }
     more = f" --file {file}" if to else ""
     shell.show(document, lambda: _drawn(found, file, f"promptprop data review {config}{more}"))
-    return 0 if found.rows else NOTHING
 
 
 def _drawn(found: Proposals, file: Path, following: str) -> Iterable[RenderableType]:
@@ -85,5 +82,4 @@ def _drawn(found: Proposals, file: Path, following: str) -> Iterable[RenderableT
     doubted = sum(bool(one.doubts) for one in found.rows)
     more = f", {doubted} of them doubtful" if doubted else ""
     yield f"{counted(len(found.rows), 'row')} for review in {file}{more} ({paid(found.spend.of('synthesizer'))})"
-    if found.rows:
-        yield f"next: {following}"
+    yield f"next: {following}"

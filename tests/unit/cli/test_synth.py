@@ -23,7 +23,8 @@ def test_rows_are_invented_into_a_file_beside_the_data_and_nothing_uses_them(cli
     before = (cli_project / "support.jsonl").read_bytes()
     ended = run_cli(*SYNTH, "--rows", "8")
     assert ended.code == 0, ended.err
-    assert "asking offline/synthesizer for 8 rows, in at most 16 calls" in ended.err
+    assert "asking offline/synthesizer (simulated: it builds rows out of yours)" in ended.err
+    assert "for 8 rows, in at most 16 calls" in ended.err
     assert "8 rows for review in" in ended.out
     assert "next: promptprop data review small.yaml" in ended.out
     rows = [json.loads(line) for line in (cli_project / "support.review.jsonl").read_text().splitlines()]
@@ -100,7 +101,9 @@ def test_columns_with_blanks_and_dots_are_written_as_the_data_has_them(cli_proje
         (("--set", "models.synthesizer={model: openai/x}"), 2, "OPENAI_API_KEY"),
         (("--max-calls", "1", "--rows", "20"), 5, "the calls cap leaves no room"),
         (("--rows", "0"), 2, "0"),
-        (("--set", "models.synthesizer={model: offline/task}"), 4, ""),
+        (("--set", "models.synthesizer={model: offline/task}"), 4, "no row could be used: no JSON object"),
+        (("--to", "nowhere/x.jsonl"), 2, "there is no folder nowhere"),
+        (("--to", "small.yaml"), 2, "small.yaml is no review file"),
     ],
 )
 def test_what_cannot_be_ends_with_its_code_and_a_reason(

@@ -40,6 +40,9 @@ def test_every_line_that_is_no_row_under_review_is_told_at_once(tmp_path: Path) 
         read_review(file)
     said = [problem.message for problem in refused.value.problems]
     assert sorted(one.split(":")[0] for one in said) == [f"x.jsonl, line {n}" for n in (1, 2, 4, 5)]
+    file.write_text("version: 1\nname: x\n", "utf-8")
+    with pytest.raises(DataError, match=r"x\.jsonl is no review file"):
+        read_review(file)
 
 
 @pytest.mark.parametrize("contents", [None, b"\xff\xfe{}"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from promptprop.adapters.files.writing import write_atomically
+from promptprop.adapters.files.writing import require_folder, write_atomically
 from promptprop.domain.errors import NotWritable, StorageFull
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="modes, links and pipes are a matter of POSIX")
@@ -92,3 +92,10 @@ def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path, n
     with pytest.raises(NotWritable, match=name) as caught:
         write_atomically(tmp_path / name, "x")
     assert caught.value.remedy
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    require_folder(tmp_path / "new.txt")
+    with pytest.raises(NotWritable, match="there is no folder"):
+        require_folder(tmp_path / "absent" / "new.txt")
+    assert list(tmp_path.iterdir()) == []
