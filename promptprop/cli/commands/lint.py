@@ -50,7 +50,8 @@ def lint_prompts(
         return 0
     if path is None:
         raise UsageError("name a prompt or a configuration", remedy="promptprop lint prompt.md, or --rules")
-    ignored = frozenset(name.upper() for given in ignore or [] for name in given.split(","))
+    named = (name.strip().upper() for given in ignore or [] for name in given.split(","))
+    ignored = frozenset(name for name in named if name)
     found = lint(path, sets or [], env_file, ignored, fix=fix)
     shell.show(_json(found), lambda: _drawn(found), annotations=lambda: _annotations(found))
     return FOUND if found and not exit_zero else 0
@@ -64,6 +65,7 @@ def _json(found: Sequence[Located]) -> Json:
                 "name": one.rule.name,
                 "severity": one.rule.severity,
                 "file": one.file,
+                "part": one.part,
                 "line": one.line,
                 "column": one.column,
                 "message": one.finding.message,
@@ -80,14 +82,16 @@ def _drawn(found: Sequence[Located]) -> Iterable[RenderableType]:
 
     for one in found:
         place = ":".join(map(str, (one.file, *([one.line, one.column] if one.line else []))))
-        yield headline(one.rule, one.finding.message, place)
+        yield headline(one.rule, one.finding.message, f"{place} ({one.part})" if one.part else place)
     mendable = sum(one.finding.fixed is not None for one in found)
     more = f", {mendable} of them can be mended with --fix" if mendable else ""
     yield f"{counted(len(found), 'finding')}{more}" if found else "nothing found"
 
 
 def _annotations(found: Sequence[Located]) -> str:
-    return "".join(annotation(one.rule, one.finding.message, one.file, one.line, one.column) for one in found)
+    said = [f"{one.part}: {one.finding.message}" if one.part else one.finding.message for one in found]
+    pairs = zip(found, said, strict=True)
+    return "".join(annotation(one.rule, message, one.file, one.line, one.column) for one, message in pairs)
 
 
 def _list_rules(shell: Shell) -> None:
