@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.domain.errors import DatabaseAbsent
-from promptprop.domain.models import Example, Json
+from promptprop.domain.errors import DatabaseAbsent, NotWritable, UsageError
+from promptprop.domain.models import Example, Json, Split
 
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from promptprop.services.data_checks import Rows
 
 RUNS = 200  # earlier runs that are asked for suspects
+SPLITS: tuple[Split, ...] = ("train", "select", "test")
 
 
 def rows_of(loaded: LoadedConfig) -> Rows:
@@ -53,33 +54,45 @@ def suspects_of(loaded: LoadedConfig) -> Mapping[str, int]:
 
 
 def row_json(example: Example, data: DataConfig) -> dict[str, Json]:
-    """An example under the columns of its configuration."""
+    """An example under the columns of its configuration, so that the same configuration reads it again.
+
+    A column that is named stands in every row: a file in which none has it is taken for one with a wrong name.
+    """
     from promptprop.adapters.files.datasets import Columns
 
-    known = (
+    row: dict[str, Json] = {data.id or "id": example.id, **Columns(data.inputs).values(example.inputs)}
+    known: tuple[tuple[str | None, Json], ...] = (
         (data.expected, example.expected),
-        (data.soft_negatives, list(example.soft_negatives) or None),
-        (data.hard_negatives, list(example.hard_negatives) or None),
-        (data.tags, list(example.tags) or None),
+        (data.soft_negatives, list(example.soft_negatives)),
+        (data.hard_negatives, list(example.hard_negatives)),
+        (data.tags, list(example.tags)),
         (data.cluster, example.cluster),
-        (data.weight, example.weight if example.weight != 1.0 else None),
+        (data.weight, example.weight),
     )
-    more = {column: value for column, value in known if column and value is not None}
-    return {data.id or "id": example.id, **Columns(data.inputs).values(example.inputs), **more}
+    # a column that is an input, too, stays as prompts show it
+    return {**row, **{column: value for column, value in known if column and column not in data.inputs}}
 
 
-def write_rows(rows: Rows, data: DataConfig, folder: Path) -> dict[str, Path]:
-    """One JSONL file a split, in this folder; the order of rows stays. Returns the files by split."""
+def write_rows(rows: Rows, data: DataConfig, folder: Path) -> dict[Split, Path]:
+    """One JSONL file a split, in this folder; the order of rows stays. Returns the files by split.
+
+    Raises UsageError where a file is one that the rows come from, NotWritable, StorageFull.
+    """
     import json
 
     from promptprop.adapters.files.writing import write_atomically
 
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    for name in ("train", "select", "test"):
-        chosen = [one for one in rows.examples if rows.splits.get(one.id) == name]
-        if chosen:
-            lines = (json.dumps(row_json(one, data), ensure_ascii=False) + "\n" for one in chosen)
-            files[name] = folder / f"{name}.jsonl"
-            write_atomically(files[name], "".join(lines))
+    parts = {name: [one for one in rows.examples if rows.splits.get(one.id) == name] for name in SPLITS}
+    files = {name: folder / f"{name}.jsonl" for name, part in parts.items() if part}
+    sources = {Path(source).resolve() for source in (data.file, *(data.files or {}).values()) if source is not None}
+    if own := [file for file in files.values() if file.resolve() in sources]:
+        raise UsageError(f"{own[0]} is what the rows are read from", remedy="name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "name a folder that you may write to"
+        raise NotWritable(f"the folder {folder} cannot be made: {error.strerror}", remedy=remedy) from error
+    for name, file in files.items():
+        lines = (json.dumps(row_json(one, data), ensure_ascii=False) + "\n" for one in parts[name])
+        write_atomically(file, "".join(lines))
     return files

@@ -82,7 +82,7 @@ async def read_by_model(
     """Have a model read all prompts of a file or a configuration. Raises ConfigError, UnusableReplies, ModelError."""
     from promptprop.services.remarks import REMARK_RULES, read_prompts
 
-    texts = sources(path, sets, env_file)
+    texts = sources(path, sets if is_config(path) else (), env_file)
     rows = _rows(loaded) if is_config(path) else []
     task = loaded.config.task
     inputs = [_inputs(task if rows else "", text, around, rows) for text, around in texts]

@@ -172,7 +172,7 @@ def _empty_inputs(rows: Rows) -> Iterator[DataFinding]:
 def _empty_answers(rows: Rows) -> Iterator[DataFinding]:
     if missing := [example.id for example in rows.examples if example.expected in ("", [])]:
         said = f"{len(missing)} rows expect an empty answer"
-        yield _finding("PD009", said, missing, "leave the expected answer out where it is not known")
+        yield _finding("PD009", said, missing, "say what is expected, or drop them")
 
 
 def _too_long(rows: Rows) -> Iterator[DataFinding]:

@@ -7,33 +7,35 @@ A check looks at one text and yields findings; what it needs to know besides (va
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from promptprop.domain.errors import ConfigError
+from promptprop.services.lint_sentences import repeated_item, sentences_of
 from promptprop.services.lint_words import (
     ALWAYS,
-    BULLET,
+    ELEMENT,
     FORM,
     LEFTOVER,
     LISTED,
+    NAMED,
     NEVER,
     OPPOSITES,
     ORDERS,
     PLACEHOLDER,
     SECRET,
-    SENTENCE,
     SEPARATED,
+    TAG,
     VAGUE,
 )
 from promptprop.services.rules import Rule, by_id
 
 SAME = 92  # percent of likeness from which two instructions say the same (rapidfuzz)
+OPPOSED = 85  # percent of likeness, orders apart, from which an order and its negation are about the same
 LONG = 6000  # characters
 APART = "Set it apart with a heading, quotes or tags."
 MOST_PASSES = 5
-SHORT = 8  # characters below which a sentence is no instruction
-MOSTSENTENCES = 400  # that are compared with each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class Finding:
 class Surroundings:
     """What is known besides the text: variables (None: not known), expected labels, what all prompts together use.
 
-    `first` is True for the prompt that findings about the whole program are told of.
+    `first` is True for the prompt that findings about the whole program are told of; in a `literal` one braces are
+    meant as they are.
     """
 
     variables: frozenset[str] | None = None
     labels: frozenset[str] = frozenset()
     first: bool = True
     uses: frozenset[str] = field(default_factory=frozenset)
+    literal: bool = False
 
 
 def lint_text(text: str, around: Surroundings, ignored: frozenset[str] = frozenset()) -> list[Finding]:
@@ -96,31 +100,35 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def _sentences(text: str) -> list[tuple[int, int, str]]:
-    """Instructions with their span: sentences, and lines of lists, without bullets and placeholders."""
-    found = []
-    for match in SENTENCE.finditer(text):
-        said = PLACEHOLDER.sub(" ", match.group())
-        plain = BULLET.sub("", said).strip()
-        if len(plain) >= SHORT and any(char.isalpha() for char in plain):
-            found.append((match.start(), match.end(), plain))
-    return found[:MOSTSENTENCES]
+def names_in(text: str) -> frozenset[str]:
+    """The variables that a template needs; where it cannot be read, those that stand in its placeholders."""
+    from promptprop.roles.template import variables_of
+
+    try:
+        return variables_of(text)
+    except ConfigError:
+        return frozenset(match.group(1).partition(".")[0] for match in PLACEHOLDER.finditer(text)) - {"loop"}
 
 
 def _undefined(text: str, around: Surroundings) -> Iterator[Finding]:
-    if around.variables is None:
+    if around.variables is None or around.literal:
         return
-    for match in PLACEHOLDER.finditer(text):
-        name = match.group(1).partition(".")[0]
-        if name not in around.variables and name != "loop":
-            said = f"{{{{ {name} }}}} is filled by nothing: there is {', '.join(sorted(around.variables))}"
-            yield Finding("PP001", said, match.start(), match.end())
+    missing = names_in(text) - around.variables
+    unfilled = f"is filled by nothing: there is {', '.join(sorted(around.variables))}"
+    placed: set[str] = set()
+    for tag in TAG.finditer(text):
+        for name in dict.fromkeys(NAMED.findall(tag.group())):
+            if name in missing:
+                placed.add(name)
+                yield Finding("PP001", f"{{{{ {name} }}}} {unfilled}", tag.start(), tag.end())
+    for name in sorted(missing - placed):
+        yield Finding("PP001", f"{{{{ {name} }}}} {unfilled}")
 
 
 def _unused(text: str, around: Surroundings) -> Iterator[Finding]:
     if around.variables is None or not around.first:
         return
-    used = around.uses or {match.group(1).partition(".")[0] for match in PLACEHOLDER.finditer(text)}
+    used = around.uses or (frozenset() if around.literal else names_in(text))
     for name in sorted(around.variables - used):
         yield Finding("PP002", f"the column {name} is listed as an input, and no prompt shows it")
 
@@ -128,25 +136,16 @@ def _unused(text: str, around: Surroundings) -> Iterator[Finding]:
 def _duplicates(text: str, _around: Surroundings) -> Iterator[Finding]:
     from rapidfuzz import fuzz, utils
 
-    sentences = _sentences(text)
-    for place, (start, end, said) in enumerate(sentences):
-        for earlier, _, other in sentences[:place]:
-            if fuzz.token_sort_ratio(said, other, processor=utils.default_process, score_cutoff=SAME):
-                line, _ = line_and_column(text, earlier)
-                exact = utils.default_process(said) == utils.default_process(other)
-                fix = _without_line(text, start, end) if exact else None
-                message = f"this says the same as line {line}: {_short(other)}"
-                yield Finding("PP003", message, *(fix or (start, end)), fixed="" if fix else None)
+    sentences = sentences_of(text)
+    plain = [utils.default_process(one.said) for one in sentences]
+    for place, one in enumerate(sentences):
+        for before, other in enumerate(sentences[:place]):
+            if one.comparable(other) and fuzz.token_sort_ratio(plain[place], plain[before], score_cutoff=SAME):
+                line, _ = line_and_column(text, other.start)
+                fix = repeated_item(text, other, one) if plain[place] == plain[before] else None
+                message = f"this says the same as line {line}: {_short(other.said)}"
+                yield Finding("PP003", message, *(fix or (one.start, one.end)), fixed="" if fix else None)
                 break
-
-
-def _without_line(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """The span of the whole line, where the sentence is all that it holds; else None."""
-    first = text.rfind("\n", 0, start) + 1
-    last = text.find("\n", end)
-    last = len(text) if last < 0 else last + 1
-    alone = BULLET.sub("", text[first:last]).strip() == text[start:end].strip(" -*•\t")
-    return (first, last) if alone else None
 
 
 def _conflicts(text: str, _around: Surroundings) -> Iterator[Finding]:
@@ -158,15 +157,15 @@ def _conflicts(text: str, _around: Surroundings) -> Iterator[Finding]:
             line, _ = line_and_column(text, left.start())
             said = f"the prompt asks for {what}: see “{left.group()}” in line {line}"
             yield Finding("PP004", said, right.start(), right.end())
-    orders = [item for item in _sentences(text) if NEVER.search(item[2]) or ALWAYS.search(item[2])]
-    for place, (start, end, said) in enumerate(orders):
-        for earlier, _, before in orders[:place]:
-            if bool(NEVER.search(said)) == bool(NEVER.search(before)):
+    orders = [item for item in sentences_of(text) if NEVER.search(item.said) or ALWAYS.search(item.said)]
+    for place, late in enumerate(orders):
+        for early in orders[:place]:
+            if bool(NEVER.search(late.said)) == bool(NEVER.search(early.said)) or not late.comparable(early):
                 continue
-            one, other = (ORDERS.sub(" ", each) for each in (said, before))
-            if fuzz.token_sort_ratio(one, other, processor=utils.default_process, score_cutoff=85):
-                line, _ = line_and_column(text, earlier)
-                yield Finding("PP004", f"this contradicts line {line}: {_short(before)}", start, end)
+            asked, banned = (ORDERS.sub(" ", each.said) for each in (late, early))
+            if fuzz.token_sort_ratio(asked, banned, processor=utils.default_process, score_cutoff=OPPOSED):
+                line, _ = line_and_column(text, early.start)
+                yield Finding("PP004", f"this contradicts line {line}: {_short(early.said)}", late.start, late.end)
                 break
 
 
@@ -213,8 +212,8 @@ def _vague(text: str, _around: Surroundings) -> Iterator[Finding]:
         yield Finding("PP009", said, match.start(), match.end())
 
 
-def _open_data(text: str, _around: Surroundings) -> Iterator[Finding]:
-    for match in PLACEHOLDER.finditer(text):
+def _open_data(text: str, around: Surroundings) -> Iterator[Finding]:
+    for match in PLACEHOLDER.finditer("" if around.literal else text):
         first = text.rfind("\n", 0, match.start()) + 1
         end = text.find("\n", match.end())
         before, after = text[first : match.start()], text[match.end() : len(text) if end < 0 else end]
@@ -227,15 +226,17 @@ def _fences(text: str, _around: Surroundings) -> Iterator[Finding]:
     marks = [match.start() for match in re.finditer(r"^[ \t]*```", text, re.MULTILINE)]
     if len(marks) % 2:
         yield Finding("PP011", "a fence is opened and never closed", marks[-1], marks[-1] + 3)
-    opened = re.findall(r"^<([A-Za-z][\w-]*)>", text, re.MULTILINE)
-    for name in dict.fromkeys(opened):
-        if text.count(f"<{name}>") != text.count(f"</{name}>"):
-            start = text.index(f"<{name}>")
-            yield Finding("PP011", f"<{name}> is not closed as often as it is opened", start, start + len(name) + 2)
+    tags = list(ELEMENT.finditer(text))
+    counted = Counter(tag.group() for tag in tags)
+    first = {tag.group(2): tag.start() for tag in reversed(tags) if not tag.group(1)}
+    for name in dict.fromkeys(tag.group(2) for tag in tags if not tag.group(1) and _begins_line(text, tag.start())):
+        if counted[f"<{name}>"] != counted[f"</{name}>"]:
+            said = f"<{name}> is not closed as often as it is opened"
+            yield Finding("PP011", said, first[name], first[name] + len(name) + 2)
 
 
 def _blanks(text: str, _around: Surroundings) -> Iterator[Finding]:
-    for match in re.finditer(r"[ \t]+$", text, re.MULTILINE):
+    for match in re.finditer(r"(?<![ \t])[ \t]+$", text, re.MULTILINE):  # the look back keeps it linear
         yield Finding("PP012", "blanks at the end of a line", match.start(), match.end(), "")
     for match in re.finditer(r"\n{4,}", text):
         yield Finding("PP012", "more blank lines than one can tell apart", match.start(), match.end(), "\n\n\n")
@@ -246,9 +247,11 @@ def _leftovers(text: str, _around: Surroundings) -> Iterator[Finding]:
         yield Finding("PP013", f"“{_short(match.group())}” was left over", match.start(), match.end())
 
 
-def _unreadable(text: str, _around: Surroundings) -> Iterator[Finding]:
+def _unreadable(text: str, around: Surroundings) -> Iterator[Finding]:
     from promptprop.roles.template import variables_of
 
+    if around.literal:
+        return
     try:
         variables_of(text)
     except ConfigError as error:
@@ -257,6 +260,10 @@ def _unreadable(text: str, _around: Surroundings) -> Iterator[Finding]:
 
 def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+
+
+def _begins_line(text: str, start: int) -> bool:
+    return start == 0 or text[start - 1] == "\n"
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -6,7 +6,9 @@ import re
 
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s*")
-PLACEHOLDER = re.compile(r"\{\{\s*([\w.]+)[^}]*\}\}")
+PLACEHOLDER = re.compile(r"\{\{[-+]?\s*([\w.]+)(?![\w.])[^{}]*\}\}")
+TAG = re.compile(r"\{[{%][^{}]*[}%]\}")
+NAMED = re.compile(r"(?<![\w.])[^\W\d]\w*")
 FORM = re.compile(
     r"\b(?:answer|reply|respond|return|output|write|print|give|produce|name|format)\w*\b[^.\n]{0,80}"
     r"\b(?:only|just|json|xml|yaml|csv|markdown|list|lines?|words?|sentences?|label|number|one of|exactly|nothing else|"
@@ -27,13 +29,15 @@ LEFTOVER = re.compile(
 SECRET = re.compile(
     r"\b(?:sk|pk|rk)-(?:[a-z]+-)?[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|"
     r"\bxox[abprs]-[\w-]{10,}|\bAIza[\w-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|"
-    r"(?i:\b(?:password|passwd|api[_-]?key|secret|token)\b\s*[:=]\s*[\"']?(?!\{\{|\$\{|<|\[|x{3,}|\*{3,})[^\s\"',;]{8,})"
+    r"(?i:\b(?:password|passwd|api[_-]?key|secret|token)\b\s*[:=]\s*[\"']?(?!\{\{|\$\{|<|\[|x{3,}|\*{3,})"
+    r"(?=[^\s\"',;]{0,64}\d)[^\s\"',;]{8,})"
 )
 SEPARATED = re.compile(r"^\s*(?:[\"'`<>|#*\-:=~\[\](){}]|\w+\s*[:=]|\d+[.)]|</?\w+>)*\s*$")
+ELEMENT = re.compile(r"<(/?)([A-Za-z][\w-]*)>")
 NEVER = re.compile(r"\b(?:never|do not|don't|must not|should not|shouldn't|avoid)\b", re.IGNORECASE)
 ALWAYS = re.compile(r"\b(?:always|must|should|make sure to|be sure to)\b", re.IGNORECASE)
 ORDERS = re.compile(f"{NEVER.pattern}|{ALWAYS.pattern}|\\bplease\\b", re.IGNORECASE)
-LISTED = re.compile(r"^\s*[-*•]\s*[\"'`“]?([\w][\w /-]{0,40}?)[\"'`”]?\s*(?::|$|–|—)", re.MULTILINE)
+LISTED = re.compile(r"^[ \t]*[-*•][ \t]*[\"'`“]?([\w][\w /-]{0,40}?)[\"'`”]?\s*(?::|$|–|—)", re.MULTILINE)
 
 _IT = r"(?:it|the \w+|your \w+)"
 OPPOSITES: tuple[tuple[str, str, str], ...] = (

@@ -76,7 +76,7 @@ def read_prompt(source: PromptConfig) -> Prompt:
     else:
         prompt = Prompt.of(storable(source.text or ""), literal=source.literal)
     if not any(message.content.strip() for message in prompt.messages):
-        raise ConfigError(Problem("the prompt is empty", Place(source.file) if source.file else None))
+        raise ConfigError(Problem("the prompt is empty", Place(source.file) if source.file else None, "write one"))
     return prompt
 
 

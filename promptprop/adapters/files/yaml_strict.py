@@ -7,6 +7,7 @@ text. Duplicate keys, anchors, aliases, tags, merge keys, several documents and 
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterator
@@ -83,11 +84,12 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(Problem("no such file", whole)) from None
+        raise ConfigError(Problem("no such file", whole, _nearest(path))) from None
     except IsADirectoryError:
-        raise ConfigError(Problem("this is a folder, not a file", whole)) from None
+        raise ConfigError(Problem("this is a folder, not a file", whole, "name a file in it")) from None
     except (OSError, ValueError) as error:
-        raise ConfigError(Problem(f"cannot be read: {getattr(error, 'strerror', None) or error}", whole)) from None
+        said = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise ConfigError(Problem(said, whole, "check its name, and who may read it")) from None
     if len(data) > MAX_BYTES:
         raise ConfigError(Problem("larger than 5 MB", whole, "keep rows in a dataset file"))
     try:
@@ -97,6 +99,16 @@ def read_text(path: Path) -> str:
         lines = _BREAKS.split(before)
         place = Place(str(path), len(lines), len(lines[-1]) + 1)
         raise ConfigError(Problem(f"not UTF-8: byte 0x{data[error.start]:02x}", place, "save it as UTF-8")) from None
+
+
+def _nearest(path: Path) -> str:
+    """A remedy for a file that is not there: the closest name in its folder, where there is one."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except OSError:
+        return f"there is no folder {path.parent} either"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.parent / close[0]}?" if close else "check its name, and the folder that you are in"
 
 
 def parse_yaml(text: str, file: str) -> Node:

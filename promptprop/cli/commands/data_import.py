@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -12,7 +13,9 @@ from promptprop.cli.plain import safe
 from promptprop.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from promptprop.adapters.files.importers import Imported
+    from promptprop.adapters.files.imported import Imported
+
+PLAIN = re.compile(r"[^\W\d](?:[\w./ -]*\w)?|[./][\w./-]*\w")  # texts that need no quotes
 
 
 def import_data(
@@ -33,7 +36,14 @@ def import_data(
     found = import_rows(source, kind)
     if shell.json:
         shell.write_json(
-            {"kind": found.kind, "inputs": list(found.inputs), "left_out": dict(found.left_out), "rows": found.rows}
+            {
+                "kind": found.kind,
+                "inputs": list(found.inputs),
+                "left_out": dict(found.left_out),
+                "renamed": dict(found.renamed),
+                "gaps": found.gaps,
+                "rows": found.rows,
+            }
         )
         return
     shell.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.rows))
@@ -46,14 +56,28 @@ def _told(found: Imported, file: Path | None) -> list[str]:
     from promptprop.adapters.files.report_words import counted
 
     columns = {name for row in found.rows for name in row}
+    total = counted(len(found.rows), "row")
     optional = [name for name in ("expected", "hard_negatives") if name in columns]
     named = ", ".join(f"{name}: {name}" for name in ("id", *optional))
     split = ", split: {column: split}" if all("split" in row for row in found.rows) else ""
-    lines = [f"{counted(len(found.rows), 'row')} of {found.kind}"]
+    lines = [f"{total} of {found.kind}"]
+    lines += [f"renamed: the input {name} is {other} here" for name, other in found.renamed.items()]
+    lines += [
+        f"{name} is missing in {count} of {total}: fill it in, or drop them" for name, count in found.gaps.items()
+    ]
     lines += [f"left out: {what}, {counted(count, 'time')}" for what, count in found.left_out.most_common(10)]
     if "criteria" in columns:
         lines.append(
             "criteria of single rows are kept in the column `criteria`: list it under inputs to show it to jurors"
         )
-    lines.append(f"data: {{file: {file or 'FILE'}, inputs: [{', '.join(found.inputs)}], {named}{split}}}")
+    inputs = ", ".join(map(_scalar, found.inputs))
+    lines.append(f"data: {{file: {_scalar(str(file or 'FILE'))}, inputs: [{inputs}], {named}{split}}}")
     return lines
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML takes it inside of brackets: in quotes where it would be read as something else."""
+    from promptprop.adapters.files.yaml_strict import parse_scalar
+
+    plain = PLAIN.fullmatch(text) and parse_scalar(text) == text
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -33,7 +33,7 @@ def split_data(
     to keep it whatever rows are added.
     """
     from promptprop.bootstrap.configuration import load
-    from promptprop.bootstrap.data import rows_of, write_rows
+    from promptprop.bootstrap.data import SPLITS, rows_of, write_rows
 
     loaded = load(config, sets or [], None, env_file)
     rows = rows_of(loaded)
@@ -48,7 +48,7 @@ def split_data(
     def draw() -> Iterable[RenderableType]:
         from promptprop.cli.drawing import table_of
 
-        lines = [[name, f"{counted[name]:,}", str(files.get(name, ""))] for name in ("train", "select", "test")]
+        lines = [[name, f"{counted[name]:,}", str(files.get(name, ""))] for name in SPLITS]
         yield table_of(["split", "rows", "file" if files else ""], lines, right=(1,))
         if not files:
             yield "--to FOLDER writes them apart; --json tells the split of each row"

@@ -51,7 +51,7 @@ def lint_prompts(
     Ends with 1 where something is found. Of a configuration, placeholders are held against its columns, and labels
     against its data. A model is asked once for each text; `critic` is the one of the configuration.
     """
-    from promptprop.bootstrap.linting import lint
+    from promptprop.bootstrap.linting import is_config, lint
 
     shell = shell_for(shell, format_)
     if rules:
@@ -59,8 +59,10 @@ def lint_prompts(
         return 0
     if path is None:
         raise UsageError("name a prompt or a configuration", remedy="promptprop lint prompt.md, or --rules")
-    ignored = frozenset(name.upper() for given in ignore or [] for name in given.split(","))
-    found = lint(path, sets or [], env_file, ignored, fix=fix)
+    named = (name.strip().upper() for given in ignore or [] for name in given.split(","))
+    ignored = frozenset(name for name in named if name)
+    of_model = model is not None and not is_config(path)  # a prompt alone has no settings, but those of its reader
+    found = lint(path, [] if of_model else sets or [], env_file, ignored, fix=fix)
     reading = _reading(shell, path, model, ignored, sets or [], env_file, db) if model is not None else None
     if reading is not None:
         found = sorted([*found, *reading.found], key=lambda one: (one.file, one.line, one.column, one.rule.id))
@@ -105,6 +107,7 @@ def _json(found: Sequence[Located], reading: ModelReading | None) -> Json:
                 "name": one.rule.name,
                 "severity": one.rule.severity,
                 "file": one.file,
+                "part": one.part,
                 "line": one.line,
                 "column": one.column,
                 "message": one.finding.message,
@@ -121,14 +124,16 @@ def _drawn(found: Sequence[Located]) -> Iterable[RenderableType]:
 
     for one in found:
         place = ":".join(map(str, (one.file, *([one.line, one.column] if one.line else []))))
-        yield headline(one.rule, one.finding.message, place)
+        yield headline(one.rule, one.finding.message, f"{place} ({one.part})" if one.part else place)
     mendable = sum(one.finding.fixed is not None for one in found)
     more = f", {mendable} of them can be mended with --fix" if mendable else ""
     yield f"{counted(len(found), 'finding')}{more}" if found else "nothing found"
 
 
 def _annotations(found: Sequence[Located]) -> str:
-    return "".join(annotation(one.rule, one.finding.message, one.file, one.line, one.column) for one in found)
+    said = [f"{one.part}: {one.finding.message}" if one.part else one.finding.message for one in found]
+    pairs = zip(found, said, strict=True)
+    return "".join(annotation(one.rule, message, one.file, one.line, one.column) for one, message in pairs)
 
 
 def _list_rules(shell: Shell) -> None:

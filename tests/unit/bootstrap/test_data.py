@@ -1,8 +1,10 @@
-"""A configuration's rows: what earlier runs suspected of them, and which failures of the database are shown."""
+"""A configuration's rows: what earlier runs suspected of them, and how they are written apart."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from promptprop.adapters.storage.store import SqlStore
-from promptprop.bootstrap.data import rows_of, suspects_of
+from promptprop.bootstrap.data import rows_of, suspects_of, write_rows
 from promptprop.bootstrap.preparation import create_run, prepare
-from promptprop.domain.errors import DatabaseTooNew, StorageError
+from promptprop.domain.errors import DatabaseTooNew, NotWritable, StorageError, UsageError
 from promptprop.domain.events import LabelsSuspected, StoredEvent
 
 DATABASE = Path("state") / "promptprop.db"
@@ -76,3 +78,58 @@ def test_to_read_and_split_rows_no_database_is_asked(load_changed: Load, project
     rows = rows_of(loaded_with(load_changed, project))
     assert len(rows.examples) == len(rows.splits) == 24
     assert set(rows.splits.values()) == {"train", "select", "test"}
+
+
+COLUMNS = {
+    "inputs": ["Customer message", "meta.the text", "team"],
+    "expected": "label",
+    "id": "meta.id",
+    "tags": "tags",
+    "weight": "weight",
+    "cluster": "team",
+    "hard_negatives": "never",
+}
+
+
+def odd_rows(count: int = 24) -> list[dict[str, Any]]:
+    """Rows of which only the first have what a row may lack."""
+    first = {0: {"tags": "new, odd", "weight": 2}, 1: {"never": [{"literal": "sorry"}]}}
+    return [
+        {
+            "meta": {"id": f"r{n}", "the text": [n, {"deep": f"text {n}"}]},
+            "Customer message": f"message {n}",
+            "label": "ab"[n % 2],
+            "team": n // 2,
+            **first.get(n, {}),
+        }
+        for n in range(count)
+    ]
+
+
+def test_splits_that_were_written_apart_are_read_again_as_the_rows_they_were(load_changed: Load, project: Path) -> None:
+    (project / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in odd_rows()))
+    loaded = load_changed(data={"file": "odd.jsonl", **COLUMNS})
+    rows = rows_of(loaded)
+    files = write_rows(rows, loaded.config.data, project / "apart")
+    assert list(files) == ["train", "select", "test"]
+    again = rows_of(load_changed(data={"files": {name: str(file) for name, file in files.items()}, **COLUMNS}))
+    assert again.splits == rows.splits
+    read = {one.id: replace(one, split=None) for one in again.examples}
+    assert read == {one.id: one for one in rows.examples}
+
+
+def test_rows_are_never_written_over_the_file_they_come_from(load_changed: Load, project: Path) -> None:
+    (project / "desks.jsonl").rename(project / "train.jsonl")
+    before = (project / "train.jsonl").read_bytes()
+    loaded = load_changed(**{"data.file": "train.jsonl"})
+    with pytest.raises(UsageError, match="is what the rows are read from"):
+        write_rows(rows_of(loaded), loaded.config.data, project)
+    assert (project / "train.jsonl").read_bytes() == before
+    assert not (project / "test.jsonl").exists()
+
+
+@pytest.mark.parametrize("folder", ["desks.jsonl", "desks.jsonl/below"])
+def test_a_folder_that_cannot_be_made_is_told(load_changed: Load, project: Path, folder: str) -> None:
+    loaded = load_changed()
+    with pytest.raises(NotWritable, match="cannot be made"):
+        write_rows(rows_of(loaded), loaded.config.data, project / folder)

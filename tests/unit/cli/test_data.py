@@ -91,6 +91,22 @@ def test_rows_of_other_tools_become_a_dataset_that_runs(cli_project: Path, run_c
     assert run_cli("validate", "imported.yaml").code == 0
 
 
+def test_what_is_imported_is_told_so_that_a_configuration_can_take_it(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "rows.csv").write_text('"a: b",null,id,Split,label\n1,2,7,3,x\n1,2,8,3,\n')
+    ended = run_cli("data", "import", "rows.csv", "-o", "my rows, all.jsonl")
+    assert ended.err.splitlines() == [
+        "2 rows of csv",
+        "expected is missing in 1 of 2 rows: fill it in, or drop them",
+        "left out: the column id, 2 times",
+        'data: {file: "my rows, all.jsonl", inputs: ["a: b", "null", Split], id: id, expected: expected}',
+    ]
+    (cli_project / "tests.yaml").write_text("tests: [{vars: {q: a, split: odd}}]")
+    ended = run_cli("data", "import", "tests.yaml")
+    assert "renamed: the input split is input_split here" in ended.err
+    document = run_cli("data", "import", "tests.yaml", "--json").json
+    assert (document["renamed"], document["gaps"]) == ({"split": "input_split"}, {})
+
+
 def test_what_cannot_be_imported_is_said(cli_project: Path, run_cli: Any) -> None:
     for source, said in (
         ("nowhere", "no such file"),

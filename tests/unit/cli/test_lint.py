@@ -84,6 +84,29 @@ def test_the_checks_are_listed_and_mistakes_are_told(cli_project: Path, run_cli:
     assert "there is no check PP999" in ended.err
 
 
+def test_findings_name_the_prompt_or_the_step_where_a_file_holds_several(cli_project: Path, run_cli: Any) -> None:
+    chain = (
+        "steps=[{id: facts, output: facts, prompt: 'TODO {{ text }}'}, {id: desk, output: desk, prompt: '{{ facts }}'}]"
+    )
+    config = (cli_project / "small.yaml").read_text().replace("prompt: {file: prompt.md}\n", "")
+    (cli_project / "chain.yaml").write_text(config)
+    ended = run_cli("lint", "chain.yaml", "--set", chain)
+    assert "chain.yaml (step facts): PP013" in ended.out
+    found = run_cli("lint", "chain.yaml", "--set", chain, "--json").json["findings"]
+    assert {one["part"] for one in found} == {"step facts", "step desk"}
+    ended = run_cli("lint", "chain.yaml", "--set", chain, "--format", "github")
+    assert "::error file=chain.yaml,title=PP013 left-over::step facts: “TODO” was left over\n" in ended.out
+    ended = run_cli("lint", "small.yaml", "--set", "prompt=[{file: prompt.md}, 'TODO {{ text }}']")
+    assert "small.yaml (prompt 2): PP013" in ended.out
+    assert "prompt.md (" not in ended.out
+
+
+def test_checks_are_left_out_however_their_list_is_written(cli_project: Path, run_cli: Any) -> None:
+    (cli_project / "bad.md").write_text(BAD)
+    ended = run_cli("lint", "bad.md", "--ignore", "PP005, pp009 ,,PP010,", "--ignore", "PP012", "--ignore", "pp013")
+    assert (ended.code, ended.out) == (0, "nothing found\n")
+
+
 def test_a_good_prompt_ends_with_zero(cli_project: Path, run_cli: Any) -> None:
     (cli_project / "good.md").write_text("Answer with one word only.\n\nMessage:\n{{ text }}\n")
     ended = run_cli("lint", "good.md")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_good_prompt_has_no_findings() -> None:
         ("PP008", "Answer in JSON. Use sk-abcdefghijklmnopqrstuvwxyz1234.", "Answer in JSON. Key:\n{{ key }}"),
         ("PP008", "Answer in JSON.\npassword: hunter2hunter2", "Answer in JSON.\npassword: {{ password }}"),
         ("PP008", "Answer in JSON.\n-----BEGIN RSA PRIVATE KEY-----", "Answer in JSON.\n-----BEGIN-----"),
+        ("PP008", "Answer in JSON.\ntoken = abcdefgh1", "Answer in JSON.\n- password: questions about signing in"),
         ("PP009", "Answer in JSON, as appropriate.", "Answer in JSON."),
         ("PP010", "Answer in JSON to {{ text }} and be kind.", "Answer in JSON.\n\nText:\n{{ text }}"),
         ("PP010", "Answer in JSON. The text is {{ text }}", "Answer in JSON.\n<text>{{ text }}</text>"),
@@ -98,6 +100,72 @@ def test_what_is_said_again_in_other_words_is_told_and_not_touched() -> None:
     )
     (found,) = lint_text(text, Surroundings())
     assert (found.id, found.fixed) == ("PP003", None)
+
+
+EXAMPLES = """Answer with one label only.
+
+Message: where is my parcel
+Answer: delivery
+
+Message: it did not arrive
+Answer: delivery
+
+```json
+{"priority": "high"},
+{"priority": "high"}
+```
+"""
+TURNS = "".join(f"### user\nmy parcel {n}, sent in week {n}\n### assistant\ndelivery\n" for n in (1, 20))
+
+
+@pytest.mark.parametrize("text", [EXAMPLES, TURNS], ids=["examples", "turns"])
+def test_examples_that_repeat_themselves_are_neither_told_nor_touched(text: str) -> None:
+    assert "PP003" not in ids(text)
+    assert mended(text, Surroundings()) == text
+
+
+def test_sentences_that_show_other_variables_are_no_duplicates() -> None:
+    text = "Answer in JSON.\n- Name the desk of {{ text }} here.\n- Name the desk of {{ date }} here.\n"
+    assert "PP003" not in ids(text)
+    assert mended(text, Surroundings()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "undefined"),
+    [
+        ("{% for word in text %}{{ word }}{{ loop.index }}{% endfor %}", []),
+        ("{{ 5 }} {{- text -}}", []),
+        ("{% if date %}{{ text }}{% endif %}", [(0, "{% if date %}")]),
+        ("{{ text }}{{ date }}{{ date }}", [(10, "{{ date }}"), (20, "{{ date }}")]),
+    ],
+)
+def test_what_a_template_needs_is_known_from_the_template(text: str, undefined: list[tuple[int, str]]) -> None:
+    around = Surroundings(frozenset({"text"}))
+    found = [one for one in lint_text(f"Answer in JSON. {text}", around) if one.id == "PP001"]
+    assert [(one.start - 16, text[one.start - 16 : one.end - 16]) for one in found] == undefined
+    assert "PP002" not in ids(text, around)
+
+
+def test_of_a_template_that_cannot_be_read_its_placeholders_tell() -> None:
+    found = lint_text("Answer in JSON. {{ text }} {{ nope }} {% if", Surroundings(frozenset({"text", "date"})))
+    assert {one.id: one.message for one in found if one.id in ("PP001", "PP002")} == {
+        "PP001": "{{ nope }} is filled by nothing: there is date, text",
+        "PP002": "the column date is listed as an input, and no prompt shows it",
+    }
+
+
+def test_braces_of_a_literal_prompt_are_no_placeholders() -> None:
+    text = "Answer in JSON like {{ so }}. {% if"
+    assert ids(text, Surroundings(frozenset({"text"}))) >= {"PP010", "PP014"}
+    assert ids(text, Surroundings(frozenset({"text"}), literal=True)) == {"PP002"}
+
+
+@pytest.mark.parametrize("text", ["\n" * 60_000, "- billing\n- " + " " * 60_000 + "x\n- sales", "{{ a" * 20_000,
+                                  "{{ " + "a" * 60_000, "token:" * 10_000, "<a>\n" * 20_000])  # fmt: skip
+def test_no_check_takes_long_over_any_text(text: str) -> None:
+    started = time.perf_counter()
+    lint_text(text, KNOWN)
+    assert time.perf_counter() - started < 20  # where it took minutes, and takes half a second
 
 
 def test_fixes_that_overlap_are_made_once() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ def test_a_dataset_of_hugging_face_keeps_labels_by_name(tmp_path: Path) -> None:
         ("t2", "bad"),
         ("t3", "good"),
     ]
-    assert found.left_out == {"the binary column picture": 4}
+    assert found.left_out == {"the binary column picture": 4, "the column idx": 4}
 
 
 def test_a_dictionary_of_datasets_keeps_its_splits(tmp_path: Path) -> None:
@@ -55,65 +58,60 @@ def test_a_dictionary_of_datasets_keeps_its_splits(tmp_path: Path) -> None:
     assert found.left_out == {"the name of the split unsupervised": 1}
 
 
-PROMPTFOO = """
-prompts: [x]
-defaultTest:
-  vars: {tone: kind}
-  assert: [{type: not-contains, value: sorry}]
-tests:
-  - vars: {text: where is it}
-    assert:
-      - {type: equals, value: delivery}
-      - {type: llm-rubric, value: is polite}
-  - vars: {text: refund me, tone: firm}
-    assert:
-      - {type: contains, value: returns}
-      - {type: icontains-any, value: [billing, money]}
-      - {type: javascript, value: x}
-  - description: no vars
-"""
-
-
-def test_tests_of_promptfoo_become_rows_with_what_is_expected_and_what_is_not(tmp_path: Path) -> None:
-    (tmp_path / "promptfooconfig.yaml").write_text(PROMPTFOO)
-    one, two = import_rows(tmp_path / "promptfooconfig.yaml").rows
-    assert one == {
-        "id": "row-00001", "tone": "kind", "text": "where is it", "expected": "delivery",
-        "hard_negatives": [{"literal": "sorry"}], "criteria": "is polite",
+def test_pictures_nulls_and_rows_without_a_class_are_no_text(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "image": {"bytes": b"x", "path": "a.png"}, "label": 0, "tags": [0, 1], "when": date(2024, 1, 2)},
+        {"text": None, "image": {"bytes": None, "path": None}, "label": -1, "tags": [], "when": None},
+    ]
+    names = {"names": ["bad", "good"], "_type": "ClassLabel"}
+    save_to_disk(
+        tmp_path / "set", rows, {"label": names, "tags": {"feature": names, "_type": "Sequence"}, "when": None}
+    )
+    found = import_rows(tmp_path / "set")
+    assert found.rows[0] == {
+        "id": "row-00001", "text": "a", "tags": ["bad", "good"], "when": "2024-01-02", "expected": "bad",
     }  # fmt: skip
-    assert (two["tone"], two["expected"]) == ("firm", ["returns", "billing", "money"])
-    left_out = import_rows(tmp_path / "promptfooconfig.yaml").left_out
-    assert left_out == {"the assertion javascript": 1, "a test without vars": 1}
-
-
-def test_tests_in_a_file_of_their_own_are_followed(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("tests: file://b.yaml")
-    (tmp_path / "b.yaml").write_text("- vars: {x: 1}\n")
-    assert import_rows(tmp_path / "a.yaml").rows == [{"id": "row-00001", "x": 1}]
-    (tmp_path / "c.yaml").write_text("tests: file://d.csv")
-    (tmp_path / "d.csv").write_text("text,__expected\nhello,equals: hi\n")
-    assert import_rows(tmp_path / "c.yaml").rows == [{"id": "row-00001", "text": "hello", "expected": "hi"}]
+    assert (found.rows[1]["text"], found.rows[1].get("expected")) == ("", None)
+    assert found.left_out == {"the binary column image": 1}
+    assert found.gaps == {"image": 1, "expected": 1}
 
 
 @pytest.mark.parametrize(
-    ("files", "named"),
+    ("file", "contents", "said"),
     [
-        ({"a.yaml": "a.yaml"}, "a.yaml"),
-        ({"a.yaml": "b.yaml", "b.yaml": "./a.yaml"}, "a.yaml"),
-        ({"a.yaml": "b.yaml", "b.yaml": "c.yaml", "c.yaml": "b.yaml"}, "b.yaml"),
+        ("dataset_info.json", '{"features": ["a"]}', "no Arrow stream"),
+        ("dataset_info.json", "nonsense", "no JSON"),
+        ("dataset_dict.json", '{"splits": 5}', "no rows in it"),
+        ("dataset_dict.json", "[" * 100_000, "no JSON"),
     ],
 )
-def test_tests_that_lead_in_a_circle_are_refused(tmp_path: Path, files: dict[str, str], named: str) -> None:
-    for name, target in files.items():
-        (tmp_path / name).write_text(f"tests: file://{target}")
-    with pytest.raises(DataError, match="lead back to this file") as caught:
-        import_rows(tmp_path / "a.yaml")
-    (problem,) = caught.value.problems
-    assert problem.place is not None
-    assert (Path(problem.place.file).name, problem.remedy) == (
-        named,
-        "let the last file that is named hold the tests themselves",
-    )
+def test_folders_that_only_look_like_datasets_are_refused(tmp_path: Path, file: str, contents: str, said: str) -> None:
+    (tmp_path / file).write_text(contents)
+    (tmp_path / "data.arrow").touch()
+    with pytest.raises(DataError, match=said) as caught:
+        import_rows(tmp_path)
+    assert caught.value.problems[0].remedy
+
+
+def test_samples_are_known_by_their_first_line_however_long_and_packed(tmp_path: Path) -> None:
+    sample = "\ufeff\n" + json.dumps({"input": "long " * 2000, "ideal": "b"}) + "\n"
+    (tmp_path / "samples.jsonl").write_text(sample)
+    (tmp_path / "samples.jsonl.gz").write_bytes(gzip.compress(sample.encode()))
+    for name in ("samples.jsonl", "samples.jsonl.gz"):
+        assert import_rows(tmp_path / name).rows[0]["expected"] == "b"
+
+
+def test_messages_of_parts_keep_their_texts(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    chat = [{"role": "system"}, {"role": "user", "content": parts}, {"role": "user", "content": None}, "odd"]
+    (tmp_path / "samples.jsonl").write_text(json.dumps({"input": chat, "ideal": "a cat"}) + "\n[1]\n")
+    found = import_rows(tmp_path / "samples.jsonl")
+    assert found.rows == [{"id": "row-00001", "input": "What is it?", "expected": "a cat"}]
+    assert found.left_out == {
+        "a message that is no object": 1,
+        "a part of a message that is no text": 1,
+        "a row that is no object": 1,
+    }
 
 
 def test_samples_of_openai_evals_keep_system_and_user_apart(tmp_path: Path) -> None:
@@ -134,6 +132,11 @@ def test_csv_exports_find_the_column_of_answers(tmp_path: Path) -> None:
         {"id": "row-00001", "Question": "why?", "expected": "because"},
         {"id": "row-00002", "Question": "how?"},
     ]
+    assert import_rows(tmp_path / "rows.csv").left_out == {"the column id": 2}
+    (tmp_path / "rows.csv").write_text("Question,Answer,Label\nwhy?,because,reason\n")
+    assert import_rows(tmp_path / "rows.csv").rows == [
+        {"id": "row-00001", "Question": "why?", "Answer": "because", "expected": "reason"}
+    ]
     (tmp_path / "rows.tsv").write_text("a\tanswer\n1\t2\n")
     assert import_rows(tmp_path / "rows.tsv").rows[0]["expected"] == "2"
 
@@ -144,7 +147,14 @@ def test_csv_exports_find_the_column_of_answers(tmp_path: Path) -> None:
         ("a.yaml", "tests: 3", "no list of tests"),
         ("a.yaml", "a: [", "no YAML"),
         ("a.yaml", "tests: []", "no rows in it"),
+        ("a.json", '[{"q": "a"}]', r"no rows in it; left out: a test without vars \(1\)"),
         ("a.csv", "x\n", "no row below it"),
+        ("a.csv", "x,x\n1,2\n", "names 'x' twice"),
+        ("a.csv", "label\nx\n", "no inputs in it"),
+        ("a.jsonl", "", "no rows in it"),
+        ("a.jsonl", '{"q": 1}\n', "no samples of OpenAI evals"),
+        ("a.jsonl.gz", "x", "not gzip"),
+        ("a.yaml.gz", "x", "cannot be told by its looks"),
         ("a.txt", "x", "cannot be told by its looks"),
     ],
 )
@@ -153,6 +163,15 @@ def test_sources_that_hold_nothing_are_refused_with_a_remedy(tmp_path: Path, nam
     with pytest.raises(DataError, match=said) as caught:
         import_rows(tmp_path / name)
     assert caught.value.problems[0].remedy
+
+
+def test_stdin_is_read_where_it_is_said_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="say it with --as"):
+        import_rows(Path("-"))
+    with pytest.raises(DataError, match="cannot be read from stdin"):
+        import_rows(Path("-"), "promptfoo")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"q,label\na,b\n")))
+    assert import_rows(Path("-"), "csv").rows == [{"id": "row-00001", "q": "a", "expected": "b"}]
 
 
 def test_folders_that_are_no_datasets_are_refused(tmp_path: Path) -> None:
