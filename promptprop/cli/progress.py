@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 30.0
 UPDATES = 8  # a second
-PHASES = {"evaluating": "evaluating", "asking": "asking critic and rewriter", "repairing": "asking once more"}
+PHASES = {
+    "evaluating": "evaluating",
+    "scoring": "waiting for metrics",
+    "asking": "asking critic and rewriter",
+    "repairing": "asking once more",
+}
 
 
 class Progress(Protocol):

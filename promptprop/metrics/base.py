@@ -68,6 +68,15 @@ class CodeMetric(DescribedMetric[OptionsT]):
     def judge(self, output: str, example: Example) -> Judgement:
         """Score in [0, 1] with feedback of at most 400 characters; raises nothing."""
 
+    @property
+    def awaits(self) -> bool:
+        """True if it waits for something while it judges, so that `judge` should not be called in a loop."""
+        return False
+
+    async def judge_later(self, output: str, example: Example) -> Judgement:
+        """The same as `judge`; a metric that awaits something does so without holding up the loop."""
+        return self.judge(output, example)
+
 
 class EffortMetric(DescribedMetric[OptionsT]):
     """A metric that looks at what an answer takes, and at nothing else."""

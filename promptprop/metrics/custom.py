@@ -1,39 +1,50 @@
-"""Metrics that the user writes: a Python function, named by module or by file."""
+"""Metrics that the user writes: a Python function or class, named by module or by file."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import logging
 import math
-import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from promptprop.domain.errors import ConfigError
-from promptprop.domain.models import Example, Json, Judgement, canonical, digest
+from promptprop.domain.models import Example, Json, Judgement, canonical
+from promptprop.metrics.awaiting import Outcome, Overdue, Turns
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
+from promptprop.metrics.sources import load, modules_of, texts_of
 
 _SLOP = 1e-9  # what summing floats may add beyond 0 or 1
+_METHOD = "judge"
 
 log = logging.getLogger("promptprop.metrics")
 
 
 class PythonFunctionOptions(MetricOptions):
-    """Which function, and what it is given besides the answer."""
+    """Which function or class, and what it is given besides the answer."""
 
     function: str = Field(
-        description="`package.module.function`, or `./file.py:function` relative to the configuration's folder. "
-        "Written as the type, `python:package.module.function` sets it."
+        description="`package.module.function`, or `./file.py:function` relative to the configuration's folder; "
+        "a class is named the same way. Written as the type, `python:package.module.function` sets it."
     )
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further keyword arguments, as plain JSON values."
+        default_factory=dict,
+        description="Keyword arguments of each call, or of a class's constructor, as plain JSON values.",
+    )
+    # how an answer is judged, and not what comes of it: excluded, so that fingerprints do not tell of them
+    concurrency: int = Field(
+        default=16, ge=1, le=1000, exclude=True, description="How many answers an async metric judges at once."
+    )
+    timeout: float = Field(
+        default=60.0,
+        gt=0,
+        allow_inf_nan=False,
+        exclude=True,
+        description="Seconds that an async metric has for one answer; beyond them the row is unscored.",
     )
 
     @field_validator("arguments")
@@ -51,33 +62,72 @@ class PythonFunction(CodeMetric[PythonFunctionOptions]):
 
     It returns a float in [0, 1], a bool, `(score, feedback)`, a `Judgement`, or None where it cannot judge the row.
     What it raises, and scores outside [0, 1], leave the row unscored. It runs with all rights of the process.
+
+    A class is made once, from `arguments`, and judges through its method `judge`, or by being called. Function and
+    method may be `async`: then up to `concurrency` answers are judged at once, each within `timeout` seconds, in an
+    event loop of their own that lives as long as the process, so that a session opened by one call serves all others.
     """
 
     Options = PythonFunctionOptions
     sample = "{id: tone, type: 'python:./metrics.py:tone', arguments: {limit: 3}}"
 
     def __init__(self, metric_id: str, options: PythonFunctionOptions, folder: Path = Path()) -> None:
-        """Import the function and check that it can be called as it will be."""
+        """Import the function, or make the instance, and check that it can be called as it will be."""
         super().__init__(metric_id, options, folder)
-        self._module, self._function = _load(options.function, folder)
-        if inspect.iscoroutinefunction(self._function):
+        named, found = load(options.function, folder)
+        self._modules = modules_of(found, named)
+        function, arguments = (_made(found, options), {}) if isinstance(found, type) else (found, options.arguments)
+        self._takes_expected = _takes_expected(function, options.function, arguments)
+        self._call = partial(function, **arguments)
+        self._turns = Turns(options.concurrency, options.timeout) if _is_async(function) else None
+        given = [name for name in ("concurrency", "timeout") if name in options.model_fields_set]
+        if given and self._turns is None:
             raise ConfigError(
-                f"the metric {options.function} is async", remedy="Write it as a plain function: metrics run in line."
+                f"`{given[0]}` has a meaning for async metrics only, and {options.function} is not async",
+                remedy=f"Write it as `async def`, or drop `{given[0]}`: what blocks cannot be interrupted.",
             )
-        self._takes_expected = _takes_expected(self._function, options)
 
     @property
     def sources(self) -> Json:
-        """The text of the module that the function is defined in, so that a change to it gives other scores."""
-        return _source(inspect.getmodule(self._function) or self._module, self._module)
+        """The texts of the modules that define it, so that a change to them gives other scores."""
+        return texts_of(self._modules)
+
+    @property
+    def awaits(self) -> bool:
+        """True if it is async."""
+        return self._turns is not None
 
     def judge(self, output: str, example: Example) -> Judgement:
-        """What the function says, checked."""
-        given = example.expected if self._takes_expected else example
+        """What it says, checked; an async one is waited for."""
+        given = self._given(output, example)
+        if self._turns is not None:
+            return self._judgement(self._turns.wait(partial(self._call, *given)), output, example)
         try:
-            result = self._function(output, given, **self.options.arguments)
-            judgement = as_judgement(result)
-        except Exception as error:
+            outcome: Outcome = self._call(*given), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the run
+            outcome = None, error
+        return self._judgement(outcome, output, example)
+
+    async def judge_later(self, output: str, example: Example) -> Judgement:
+        """The same, without holding up the loop where it is async."""
+        if self._turns is None:
+            return await super().judge_later(output, example)
+        outcome = await self._turns.run(partial(self._call, *self._given(output, example)))
+        return self._judgement(outcome, output, example)
+
+    def _given(self, output: str, example: Example) -> tuple[str, Json]:
+        return output, example.expected if self._takes_expected else example
+
+    def _judgement(self, outcome: Outcome, output: str, example: Example) -> Judgement:
+        result, error = outcome
+        if isinstance(error, Overdue):
+            return judged(None, f"the metric did not judge within {self.options.timeout:g} s")
+        if error is None:
+            try:
+                judgement = as_judgement(result)
+            except Exception as odd:  # noqa: BLE001 - results can be objects whose methods raise
+                error = odd
+        if error is not None:
             # the message goes to the log alone, where it is redacted: feedback is stored, and shown to critics
             log.warning("the metric %s raised %s", self.id, type(error).__name__, exc_info=error)
             return judged(None, f"the metric raised {type(error).__name__}: see the log")
@@ -97,7 +147,7 @@ def as_judgement(result: Any) -> Judgement:
         return _checked(result[0], "" if result[1] is None else str(result[1]))
     if isinstance(result, Coroutine):
         result.close()
-        return judged(None, "the metric returned a coroutine; async metrics are not supported")
+        return judged(None, "the metric returned a coroutine: write it as `async def`, so that it is awaited")
     return _checked(result, "")
 
 
@@ -112,78 +162,49 @@ def _checked(score: Any, feedback: str) -> Judgement:
     return judged(min(1.0, max(0.0, value)), feedback)
 
 
-def _load(function: str, folder: Path) -> tuple[ModuleType, Callable[..., Any]]:
-    """The module that was named and the function in it. Raises ConfigError."""
-    where, _, name = function.rpartition(":") if ":" in function else function.rpartition(".")
-    if not where or not name:
-        raise ConfigError(
-            f"`{function}` names no function", remedy="Write python:module.function or python:./file.py:function."
-        )
+def _made(kind: type, options: PythonFunctionOptions) -> Callable[..., Any]:
+    """What an instance of the class judges through. Raises ConfigError where it cannot be made, or cannot judge."""
+    name, remedy = options.function, "The keys of `arguments` are the keyword arguments of its constructor."
     try:
-        with _importable(folder):
-            module = _from_file(folder / where) if where.endswith(".py") else importlib.import_module(where)
+        inspect.signature(kind).bind(**options.arguments)
+    except TypeError as error:
+        said = f"the metric {name} cannot be made from these arguments: {error}"
+        raise ConfigError(said, remedy=remedy) from error
+    except ValueError:
+        pass  # some classes of C do not tell
+    try:
+        instance = kind(**options.arguments)
     except (Exception, SystemExit) as error:
+        said = f"the metric {name} cannot be made: {type(error).__name__}: {error}"
+        raise ConfigError(said, remedy=remedy) from error
+    method = getattr(instance, _METHOD, instance)
+    if not callable(method):
         raise ConfigError(
-            f"the metric {function} cannot be imported: {type(error).__name__}: {error}",
-            remedy=f"Modules are looked for in {folder.absolute()} and in the environment of promptprop.",
-        ) from error
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise ConfigError(f"{where} has no function `{name}`")
-    return module, found
+            f"the metric {name} is a class without a method `{_METHOD}`",
+            remedy=f"Write `def {_METHOD}(self, output, example)`, or with `expected` in place of `example`.",
+        )
+    return method  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let modules beside the configuration be imported, as a script's own folder does."""
-    entry = str(folder.absolute())
-    sys.path.insert(0, entry)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
-
-
-def _from_file(path: Path) -> ModuleType:
-    """The file as a module of its own, read afresh each time."""
-    name = f"promptprop_metric_{digest(str(path.absolute()), 12)}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickles in the file look their module up
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own code; no stale bytecode
-    return module
-
-
-def _takes_expected(function: Callable[..., Any], options: PythonFunctionOptions) -> bool:
+def _takes_expected(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> bool:
     """True if the second parameter is called `expected`. Raises ConfigError if the function cannot be called so."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"the metric {name} yields", remedy="It returns its score once: write `return`.")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return False  # some builtins do not tell; a wrong call shows when judging
     try:
-        signature.bind("", None, **options.arguments)
+        signature.bind("", None, **arguments)
     except TypeError as error:
         raise ConfigError(
-            f"the metric {options.function}{signature} cannot be called: {error}",
-            remedy="It takes (output, example) or (output, expected), and the keys of `arguments` by name.",
+            f"the metric {name}{signature} cannot be called: {error}",
+            remedy="It takes (output, example) or (output, expected), and a function the keys of `arguments` by name.",
         ) from error
     names = list(signature.parameters)
     return len(names) > 1 and names[1] == "expected"
 
 
-def _source(*modules: ModuleType) -> Json:
-    """The texts of the modules' files, or for those without one their name and version."""
-    texts: dict[str, str] = {}
-    for module in modules:
-        path = Path(getattr(module, "__file__", None) or "")
-        if path.suffix == ".py" and path.is_file():
-            texts[path.name] = path.read_text(encoding="utf-8", errors="surrogateescape")
-        else:
-            texts[module.__name__] = str(getattr(module, "__version__", ""))
-    return texts
+def _is_async(function: Callable[..., Any]) -> bool:
+    """True for async functions and methods, and for objects that are called like one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -30,10 +30,57 @@ What is unscored is missing, never 0. Evaluations are keyed by a fingerprint of 
 files and the source of your own functions: change one, and rows are scored anew.
 """
 
+_OWN = """
+## Metrics of your own
+
+A function, an async function or a class in a file beside the configuration:
+
+```python
+# metrics.py
+import aiohttp
+
+
+def brief(output, example, *, limit=80):
+    # `example` has inputs, expected, tags and more
+    words = len(output.split())
+    return min(1.0, limit / max(words, 1)), f"{words} words, at most {limit} are wanted"
+
+
+async def same_meaning(output, expected):
+    # a second parameter called `expected` is the row's expected answer; sixteen answers are judged at once
+    async with aiohttp.ClientSession() as session:
+        async with session.post("http://localhost:9000/alike", json=[output, expected]) as reply:
+            return (await reply.json())["score"]
+
+
+class Tone:
+    # made once; what is dear to get is better got in the first call, since `validate` makes one too
+    def __init__(self, words):
+        self.words = words
+        self.session = None
+
+    async def judge(self, output, example):
+        self.session = self.session or aiohttp.ClientSession()
+        async with self.session.post("http://localhost:9000/tone", json=[output, self.words]) as reply:
+            return (await reply.json())["score"]
+```
+
+```yaml
+metrics:
+  - {type: 'python:./metrics.py:brief', arguments: {limit: 40}}
+  - {type: 'python:./metrics.py:same_meaning', timeout: 10}
+  - {type: 'python:./metrics.py:Tone', arguments: {words: [kind, calm]}, concurrency: 4}
+```
+
+A plain function runs in line, and holds up the run for as long as it takes; an async one holds up nothing, and the
+progress line says `waiting for metrics`. What they say is stored: a replay asks none of them again. Their options are
+at the end, under `python:module.function`.
+"""
+
 
 def metric_reference() -> str:
     """The reference as Markdown: how scores combine, then each type with its options."""
-    return "\n".join([_INTRODUCTION, *(_section(name) for name in METRICS)])
+    return "\n".join([_INTRODUCTION + _OWN, *(_section(name) for name in METRICS)])
 
 
 def _section(name: str) -> str:

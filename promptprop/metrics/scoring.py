@@ -21,12 +21,12 @@ from promptprop.domain.errors import ConfigError, Problem
 from promptprop.domain.judgements import mistakable
 from promptprop.domain.models import Example, Json, Judgement, digest
 from promptprop.metrics.registry import PYTHON_PREFIX, load_metric
-from promptprop.ports import Effort, Metric, ModelMetric
+from promptprop.ports import Effort, ModelMetric
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-    from promptprop.metrics.base import DescribedMetric, EffortMetric, Setting
+    from promptprop.metrics.base import CodeMetric, DescribedMetric, EffortMetric, Setting
 
 HARD_NEGATIVE_CAP = 0.39
 """What an answer with a hard negative can score at most: hard negatives keep a score under 40 of 100."""
@@ -59,7 +59,7 @@ class Share:
 class WeighedMetric:
     """A metric with its part in the score, and a digest of what shapes its judgements."""
 
-    metric: Metric
+    metric: CodeMetric[Any]
     share: Share = Share()
     fingerprint: str = ""
     needs_expected: bool = False
@@ -149,11 +149,23 @@ class Scorer:
         self.metrics = tuple(part for part in parts if isinstance(part, WeighedMetric))
         self._weighing = tuple(part for part in parts if isinstance(part, WeighedEffort))
         self.asking = tuple(part.metric for part in parts if isinstance(part, WeighedAsking))
+        self.awaiting = tuple(part.metric for part in self.metrics if part.metric.awaits)
         self.shares = {part.metric.id: part.share for part in self._parts}
 
-    def judge(self, output: str, example: Example, effort: Effort | None = None) -> dict[str, Judgement]:
-        """Each metric's judgement by id, then that of `hard_negatives` where the row has literal ones."""
-        judgements = {part.metric.id: part.metric.judge(output, example) for part in self.metrics}
+    def judge(
+        self,
+        output: str,
+        example: Example,
+        effort: Effort | None = None,
+        known: Mapping[str, Judgement] | None = None,
+    ) -> dict[str, Judgement]:
+        """Each metric's judgement by id, then that of `hard_negatives` where the row has literal ones.
+
+        What is `known` by id is not judged again.
+        """
+        known = known or {}
+        metrics = [part.metric for part in self.metrics]
+        judgements = {metric.id: known.get(metric.id) or metric.judge(output, example) for metric in metrics}
         judgements |= {part.metric.id: _weighed(part.metric, effort) for part in self._weighing}
         negative = judge_hard_negatives(output, example)
         if negative is not None:
@@ -161,10 +173,14 @@ class Scorer:
         return judgements
 
     def score(
-        self, output: str, example: Example, effort: Effort | None = None
+        self,
+        output: str,
+        example: Example,
+        effort: Effort | None = None,
+        known: Mapping[str, Judgement] | None = None,
     ) -> tuple[dict[str, Judgement], float | None]:
         """The judgements and the combined score, None where the row cannot be scored."""
-        judgements = self.judge(output, example, effort)
+        judgements = self.judge(output, example, effort, known)
         return judgements, self.combine(judgements)
 
     def combine(self, judgements: Mapping[str, Judgement]) -> float | None:

@@ -4,6 +4,7 @@ One contract suite per port runs on every implementation (`tests/contracts/`).
 """
 
 from promptprop.ports.loop import (
+    AwaitingMetric,
     Brief,
     Effort,
     Metric,
@@ -36,6 +37,7 @@ from promptprop.ports.storage import (
 __all__ = [
     "CACHE_MODES",
     "READING_MODES",
+    "AwaitingMetric",
     "Brief",
     "CacheMode",
     "Clock",

@@ -45,6 +45,14 @@ class Metric(Protocol):
         ...
 
 
+class AwaitingMetric(Metric, Protocol):
+    """A metric that waits for something while it judges, such as a service; `judge` holds up whoever calls it."""
+
+    async def judge_later(self, output: str, example: Example) -> Judgement:
+        """The same without holding up the loop. It may be asked about all answers at once: it bounds itself."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A model call that a metric needs for its judgement; `endpoint` is an alias such as `juror.strict` or `embed`."""
@@ -101,12 +109,22 @@ class Scorer(Protocol):
         ...
 
     def score(
-        self, output: str, example: Example, effort: Effort | None = None
+        self,
+        output: str,
+        example: Example,
+        effort: Effort | None = None,
+        known: Mapping[str, Judgement] | None = None,
     ) -> tuple[dict[str, Judgement], float | None]:
         """Each metric's judgement by id, and the weighted and gated mean; None where nothing could judge.
 
-        Metrics that ask models have no part in it. Without `effort`, those that weigh it cannot judge.
+        Metrics that ask models have no part in it. Without `effort`, those that weigh it cannot judge. What is `known`
+        is not judged again: the word of a metric that awaits something, from whoever could wait for it.
         """
+        ...
+
+    @property
+    def awaiting(self) -> Sequence[AwaitingMetric]:
+        """The metrics in code that wait for something while they judge."""
         ...
 
     @property

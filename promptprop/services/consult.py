@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from promptprop.domain.judgements import parts_of
@@ -10,6 +11,7 @@ from promptprop.domain.models import Failure, Judgement, ModelRequest, Outcome
 from promptprop.ports import ModelMetric, Question, Scorer, Told
 from promptprop.services.draft import Draft
 from promptprop.services.reserve import EndpointSpec
+from promptprop.services.scores import Scores
 
 Answers = Callable[[Iterator[ModelRequest], int, str, Callable[[Outcome], None]], Awaitable["str | None"]]
 UNJUDGED = "unjudged"
@@ -49,7 +51,8 @@ async def consult(
     All questions of a stage go out together, in the order of the answers. Judgements that are stored decide what is
     asked, where there are any, since custom metrics may vary from one time to the next.
     """
-    cases = [_Case(draft, _by_code(draft, scorer)) for draft in drafts]
+    judged_by_code = await _by_code(drafts, scorer)
+    cases = [_Case(draft, judgements) for draft, judgements in zip(drafts, judged_by_code, strict=True)]
     while cases:
         for case in cases:
             case.advance(scorer.asking)
@@ -71,12 +74,22 @@ async def consult(
     return None
 
 
-def _by_code(draft: Draft, scorer: Scorer) -> dict[str, Judgement]:
-    if draft.stored is not None and not draft.stored.error:
-        asking = {metric.id for metric in scorer.asking}
-        stored = draft.stored.judgements
-        return {name: word for name, word in stored.items() if parts_of(name, stored)[0] not in asking}
-    return scorer.score(draft.trace[-1].output, draft.example, draft.effort)[0]
+async def _by_code(drafts: Sequence[Draft], scorer: Scorer) -> list[dict[str, Judgement]]:
+    """The judgements of metrics in code, on record or made now, in the order of the answers."""
+    asking = {metric.id for metric in scorer.asking}
+    fresh: list[dict[str, Judgement]] = []
+    scores = Scores(scorer, lambda _draft, judgements, _score: fresh.append(dict(judgements)))
+    async with aclosing(scores):
+        for draft in drafts:
+            if draft.known is None:
+                scores.add(draft)
+        await scores.settle()
+    made = iter(fresh)
+    return [next(made) if draft.known is None else _asking_nobody(draft.known, asking) for draft in drafts]
+
+
+def _asking_nobody(known: Mapping[str, Judgement], asking: set[str]) -> dict[str, Judgement]:
+    return {name: word for name, word in known.items() if parts_of(name, known)[0] not in asking}
 
 
 def _request(draft: Draft, question: Question, endpoints: Mapping[str, EndpointSpec]) -> ModelRequest:

@@ -37,6 +37,18 @@ class Draft:
         self.latency += reply.latency
 
     @property
+    def known(self) -> Mapping[str, Judgement] | None:
+        """The judgements that are on record: metrics may vary, so that a replay goes by these."""
+        return self.stored.judgements if self.stored is not None and not self.stored.error else None
+
+    def keep_stored(self) -> bool:
+        """Make the evaluation that is on record this one's, if there is one."""
+        if self.known is None:
+            return False
+        self.evaluation = self.stored
+        return True
+
+    @property
     def effort(self) -> Effort:
         """What the answer takes."""
         return Effort(self.latency, self.picousd, self.usage.total)

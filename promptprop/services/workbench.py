@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from promptprop.domain.budget import Budget, Spend
 from promptprop.domain.errors import BudgetSpent, ConfigError, TooManyErrors, raise_failure
@@ -33,10 +33,10 @@ from promptprop.services.desk import Desk
 from promptprop.services.draft import Draft
 from promptprop.services.replay import Replay
 from promptprop.services.reserve import EndpointSpec, questions_of, reserve_for, uses_of
+from promptprop.services.scores import Scores
 
 BLOCK = 2000  # cells in memory at once
 FEWEST_ERRORS = 5  # fewer missing rows than this stop a run only where nothing at all has a score
-SWIFT_SECONDS = 0.005  # a metric that takes longer for one answer judges when no request is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,11 @@ class LiveWorkbench:
         """
         sent: list[Draft] = []
         reached = answered = 0
-        swift = True
+
+        def scored(draft: Draft, judgements: Mapping[str, Judgement], score: float | None) -> None:
+            draft.evaluation = draft.judged(judgements, score)
+            if commits:
+                commits.add(draft.evaluation)
 
         def requests() -> Iterator[ModelRequest]:
             nonlocal reached
@@ -260,21 +264,17 @@ class LiveWorkbench:
                     yield request
 
         def take(outcome: Outcome) -> None:
-            nonlocal answered, swift
+            nonlocal answered
             draft = sent[answered]
             answered += 1
             draft.take(step.id, step.output, outcome)
-            if commits and swift and not draft.failure:
-                began = self._kit.clock.monotonic()
-                self._score(draft, commits)
-                # a slow metric must not hold up the loop while requests run against their deadlines
-                swift = self._kit.clock.monotonic() - began < SWIFT_SECONDS
+            if commits and not draft.failure and not draft.keep_stored():
+                scores.add(draft)
+                scores.score_ready(self._kit.clock.monotonic)
 
-        cap = await self._answers(requests(), len(drafts), "evaluating", take)
-        for draft in sent[:answered] if commits else ():
-            if commits and draft.evaluation is None and not draft.failure:
-                self._score(draft, commits)
-                await asyncio.sleep(0)
+        async with aclosing(Scores(self._kit.scorer, scored)) as scores:
+            cap = await self._answers(requests(), len(drafts), "evaluating", take)
+            await scores.settle(partial(self._on_tick, "scoring"))
         return cap, len(drafts) - reached + len(sent) - answered
 
     def _task_request(self, draft: Draft, step: str, endpoint: str) -> ModelRequest | None:
@@ -288,23 +288,13 @@ class LiveWorkbench:
             return None
         return ModelRequest(endpoint, spec.model, messages, spec.parameters, draft.cell.replicate)
 
-    def _score(self, draft: Draft, commits: Commits) -> None:
-        """Give an answer its evaluation: the stored one, where there is one."""
-        if draft.stored is not None and not draft.stored.error:
-            draft.evaluation = draft.stored
-            return
-        output = draft.trace[-1].output
-        draft.evaluation = draft.judged(*self._kit.scorer.score(output, draft.example, draft.effort))
-        commits.add(draft.evaluation)
-
     async def _judge(self, drafts: Sequence[Draft], commits: Commits) -> str | None:
         """Score answers by metrics that ask models, too. Returns the cap that refused a question, if any."""
         steps = len(self._kit.program.steps)
         answered = [draft for draft in drafts if not draft.failure and len(draft.trace) == steps]
 
         def judged(draft: Draft, judgements: Mapping[str, Judgement]) -> None:
-            if draft.stored is not None and not draft.stored.error:
-                draft.evaluation = draft.stored
+            if draft.keep_stored():
                 return
             evaluation = draft.judged(judgements, self._kit.scorer.combine(judgements))
             if evaluation.score is None:

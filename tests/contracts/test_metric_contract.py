@@ -17,7 +17,7 @@ from promptprop.domain.models import Example, Judgement, storable, text_of
 from promptprop.metrics.base import FEEDBACK_LIMIT, CodeMetric
 from promptprop.metrics.registry import METRICS, load_metric, option_models
 from promptprop.metrics.scoring import MetricSpec, Scorer, build_scorer
-from promptprop.ports import Metric
+from promptprop.ports import AwaitingMetric, Metric
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,9 @@ CASES = [
     Case("directness", None, "Billing."),
     Case("python:./mine.py:equal", "x", "x"),
     Case("python", None, "four", {"function": "mine.long_enough", "arguments": {"limit": 3}}),
+    Case("python:./mine.py:later", "x", "x", {"concurrency": 2, "timeout": 5}),
+    Case("python:./mine.py:Long", None, "four", {"arguments": {"limit": 3}}),
+    Case("python:./mine.py:LongLater", None, "four", {"arguments": {"limit": 3}}),
 ]
 NAMES = [f"{case.type}-{position}" for position, case in enumerate(CASES)]
 
@@ -132,6 +135,12 @@ def metric_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine.py").write_text(
         "def equal(output, expected):\n    return output == expected\n"
         "def long_enough(output, example, *, limit):\n    return min(1.0, len(output) / limit)\n"
+        "async def later(output, expected):\n    return output == expected\n"
+        "class Long:\n"
+        "    def __init__(self, limit):\n        self.limit = limit\n"
+        "    def judge(self, output, example):\n        return long_enough(output, example, limit=self.limit)\n"
+        "class LongLater(Long):\n"
+        "    async def judge(self, output, example):\n        return super().judge(output, example)\n"
     )
     (folder / "metrics.py").write_text("def tone(output, expected, limit):\n    return len(output) > limit\n")
     return folder
@@ -188,6 +197,17 @@ def test_odd_expected_answers_raise_nothing(case: Case, metric_folder: Path) -> 
         check(judgements["m"])
 
     judge()
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+async def test_it_says_the_same_where_it_is_awaited(case: Case, metric_folder: Path) -> None:
+    scorer = scorer_of(case, metric_folder)
+    metric: AwaitingMetric = scorer.metrics[0].metric
+    for output in (case.perfect, "something else", ""):
+        example = Example("1", {}, case.expected)
+        awaited = await metric.judge_later(output, example)
+        assert awaited == metric.judge(output, example)
+        assert scorer.score(output, example, known={"m": awaited}) == scorer.score(output, example)
 
 
 @pytest.mark.parametrize("name", IN_CODE)

@@ -34,7 +34,7 @@ from promptprop.domain.models import (
 )
 from promptprop.domain.people import Correction, ReviewRequest, Ruling
 from promptprop.metrics.scoring import MetricSpec, build_scorer
-from promptprop.ports import Effort, ModelMetric, Scorer
+from promptprop.ports import AwaitingMetric, Effort, ModelMetric, Scorer
 from promptprop.roles.registry import REPAIR, load_roles
 from promptprop.roles.template import fill_prompt
 
@@ -64,6 +64,7 @@ class JuryScorer:
     office: Office
     fingerprint: str = "jury"
     asking: tuple[ModelMetric, ...] = ()
+    awaiting: tuple[AwaitingMetric, ...] = ()
     wants_rubric: bool = False
 
     def score(
@@ -71,6 +72,7 @@ class JuryScorer:
         output: str,
         example: Example,
         effort: Effort | None = None,
+        known: Mapping[str, Judgement] | None = None,
     ) -> tuple[dict[str, Judgement], float | None]:
         """The panel's word; its feedback is that of a juror who knows the expected answer."""
         right = output == text_of(example.expected)

@@ -170,6 +170,28 @@ def test_every_problem_is_told_at_once(cli_project: Path, run_cli: Any) -> None:
     assert "s1" in messages
 
 
+def test_metrics_that_cannot_be_made_or_called_are_told_before_anything_is_spent(
+    cli_project: Path, run_cli: Any
+) -> None:
+    (cli_project / "mine.py").write_text(
+        "class Tone:\n    def __init__(self):\n        raise OSError('no model file')\n"
+        "class Silent:\n    pass\n"
+        "async def later(output):\n    return 1.0\n"
+    )
+    metrics = [f"python:./mine.py:{name}" for name in ("Tone", "Silent", "later")]
+    config = (cli_project / "small.yaml").read_text().replace("[{id: label, type: exact}]", json.dumps(metrics))
+    (cli_project / "small.yaml").write_text(config)
+    for command in (("validate", "small.yaml"), OPTIMIZE):
+        ended = run_cli(*command, "--json")
+        assert ended.code == 2
+        problems = ended.json["error"]["problems"]
+        assert [problem["message"].partition(": ")[0] for problem in problems] == [
+            "metric `Tone`", "metric `Silent`", "metric `later`",
+        ]  # fmt: skip
+        assert all(problem["remedy"] for problem in problems)
+    assert run_cli("runs", "list", "--json").json == []
+
+
 def test_an_error_nobody_foresaw_is_called_a_bug_and_logged(
     cli_project: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,7 +113,6 @@ def test_results_that_are_no_score_leave_the_row_unscored(scorer_for, name: str)
         ("python:no_such_module_here.f", "ModuleNotFoundError"),
         ("python:./scores.py:missing", "no function `missing`"),
         ("python:./scores.py:value", "no function `value`"),
-        ("python:./scores.py:later", "is async"),
         ("python:./scores.py:alone", "cannot be called"),
         ("python:f", "names no function"),
         ("python:", "names no function"),

@@ -205,9 +205,10 @@ async def test_a_bug_is_stored_as_a_failed_stop_and_comes_out(lab: Lab) -> None:
     class Broken:
         fingerprint = "f"
         asking = ()
+        awaiting = ()
         wants_rubric = False
 
-        def score(self, output: str, example: object, effort: object) -> None:
+        def score(self, output: str, example: object, effort: object, known: object) -> None:
             raise ZeroDivisionError("a bug")
 
     lab.scorer = Broken()
