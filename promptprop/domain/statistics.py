@@ -178,10 +178,20 @@ def _cluster_sums(values: Sequence[float], clusters: Sequence[Hashable] | None) 
     return [math.fsum(group) for group in members.values()]
 
 
-def _t_quantile(freedom: int, level: float) -> float:
+def student_quantile(freedom: int, tail: float) -> float:
+    """The value that Student's t exceeds with the chance `tail`."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + level) / 2))
+    return -float(stdtrit(freedom, tail))
+
+
+def normal_tail(value: float) -> float:
+    """The chance that a standard normal is above a value."""
+    return 0.5 * math.erfc(value / math.sqrt(2))
+
+
+def _t_quantile(freedom: int, level: float) -> float:
+    return student_quantile(freedom, (1 - level) / 2)
 
 
 def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:

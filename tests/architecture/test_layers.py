@@ -22,12 +22,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
-    "rubric", "judgements", "events", "history", "people", "report", "settings",
+    "rubric", "judgements", "gate", "power", "sequential", "events", "history", "people", "report", "settings",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},
     "settings": {"pydantic", "pydantic_core"},
     "statistics": {"numpy", "scipy"},
+    "sequential": {"numpy", "scipy"},
 }
 VAGUE_NAMES = {"helper", "helpers", "util", "utils", "process", "misc", "common", "manager", "managers"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 60, 7

@@ -1,0 +1,127 @@
+"""The gate of `check`: may this candidate take the baseline's place? A three-way verdict over a few looks.
+
+Differences are candidate − baseline over the same rows, averaged over K replicates of each. At every look two one-sided
+tests are made: that the candidate is worse (FAIL), and that it is not worse by the margin (PASS). Each keeps its level
+over all looks by a spending function, with boundaries from the joint distribution of the looks: more replicates of the
+same rows are correlated with fewer, so that dividing the level by the number of looks would give power away (Lan &
+DeMets 1983, Biometrika 70:659; Jennison & Turnbull 2000, Group Sequential Methods, chapters 2, 7 and 19).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from promptprop.domain.sequential import Boundary, crossing
+from promptprop.domain.statistics import normal_tail, student_quantile
+
+GateVerdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+FailWhen: TypeAlias = Literal["worse", "beyond_margin"]
+STEEPNESS = 1.5
+"""Of the level, (look / looks)^1.5 is spent up to a look: 19 %, 54 % and all of it for three looks. Steeper spends less
+early: fewer calls are saved, and at the last look less power is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateRule:
+    """What a gate promises. `margin` is the drop that must not pass, `alpha` the level of each of both tests.
+
+    `replicates` are answers a row at each look, growing. `fail_when`: `worse` fails a candidate that is surely worse at
+    all, `beyond_margin` only one that is surely worse by more than the margin.
+    """
+
+    margin: float = 0.05
+    alpha: float = 0.05
+    replicates: tuple[int, ...] = (1, 3, 5)
+    fail_when: FailWhen = "worse"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be promised."""
+        if not 0 <= self.margin < 1 or not 0 < self.alpha < 0.5:
+            raise ValueError("a margin lies in [0, 1), and alpha between 0 and 0.5")
+        if not self.replicates or any(b <= a for a, b in zip((0, *self.replicates), self.replicates, strict=False)):
+            raise ValueError("replicates grow from look to look, from 1 on")
+
+    def spent(self, look: int) -> float:
+        """The share of the level that may be spent up to a look, counted from 1."""
+        return float((look / len(self.replicates)) ** STEEPNESS)
+
+    @property
+    def line(self) -> float:
+        """The difference below which a candidate fails, once that is sure."""
+        return 0.0 if self.fail_when == "worse" else -self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known at a look: the mean difference over `n` rows, its standard error, and the bounds of both tests.
+
+    `upper` below the rule's line fails; `lower` above −margin passes. `critical` is the boundary as a normal quantile.
+    """
+
+    replicates: int
+    mean: float
+    error: float
+    lower: float
+    upper: float
+    n: int
+    clusters: int
+    critical: float
+    verdict: GateVerdict
+
+    @property
+    def information(self) -> float:
+        """One over the variance: how much the look knows."""
+        return 1 / (self.error * self.error)
+
+
+def standard_error(
+    differences: Sequence[float], replicates: int, clusters: Sequence[Hashable] | None = None
+) -> tuple[float, float, int]:
+    """Mean, standard error and number of independent groups of differences of means over `replicates` answers.
+
+    The cluster-robust variance CR1 (Cameron & Miller 2015); without clusters each row is its own. One discordant answer
+    is added to the squares, and two rows without a difference to their number: the adjusted interval for paired
+    proportions of Agresti & Min (2005, Statistics in Medicine 24:729), which keeps its level where few rows differ, and
+    knows no certainty where none does. Raises ValueError without rows.
+    """
+    n = len(differences)
+    if n == 0:
+        raise ValueError("a difference needs at least one row")
+    rows = n + 2
+    mean = math.fsum(differences) / rows
+    sums: dict[Hashable, float] = {}
+    for place, difference in enumerate(differences):
+        group: Hashable = place if clusters is None else clusters[place]
+        sums[group] = sums.get(group, 0.0) + difference - mean
+    groups = len(sums)
+    squares = math.fsum(value * value for value in sums.values()) + 1 / replicates
+    robust = groups / (groups - 1) if groups > 1 else 1.0
+    return mean, math.sqrt(robust * squares) / rows, groups
+
+
+def look_at(
+    differences: Sequence[float],
+    rule: GateRule,
+    earlier: Sequence[Look] = (),
+    clusters: Sequence[Hashable] | None = None,
+    share: float = 1.0,
+) -> Look:
+    """The next look, after the `earlier` ones. `share` of the level is this metric's (Holm's step).
+
+    With fewer than two groups nothing can be said. Raises ValueError without rows.
+    """
+    number = len(earlier) + 1
+    replicates = rule.replicates[number - 1]
+    mean, error, groups = standard_error(differences, replicates, clusters)
+    increment = rule.alpha * share * (rule.spent(number) - (rule.spent(number - 1) if number > 1 else 0.0))
+    boundaries = [Boundary(look.information, look.critical) for look in earlier]
+    critical = crossing(boundaries, 1 / (error * error), increment)
+    if groups < 2:
+        return Look(replicates, mean, error, -1.0, 1.0, len(differences), groups, critical, "INCONCLUSIVE")
+    half = student_quantile(groups - 1, normal_tail(critical)) * error
+    lower, upper = mean - half, mean + half
+    verdict: GateVerdict = "FAIL" if upper < rule.line else "PASS" if lower > -rule.margin else "INCONCLUSIVE"
+    return Look(replicates, mean, error, lower, upper, len(differences), groups, critical, verdict)

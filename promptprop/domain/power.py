@@ -1,0 +1,120 @@
+"""What a gate can see, told before anything is spent: its chances under a drop, and the smallest drop that it detects.
+
+A drop is taken to be spread in proportion to how well rows are answered: a row that is right with the chance p is
+then right with the chance (1 − r) p, where r is the drop over the mean score. What scores vary by is estimated from
+answers to the same rows, several to each; where there are none, it is assumed, and said to be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from promptprop.domain.gate import GateRule
+from promptprop.domain.sequential import Boundary, Chances, chances, crossing
+
+ASSUMED_WITHIN = 0.1
+"""The variance of one answer's score about its row's mean, where nothing is known: two answers to a row then differ in
+one row of five, if scores are 0 and 1."""
+
+ASSUMED_MEAN = 0.8
+STEPS = 40  # of the bisection for the smallest drop
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What the scores of a prompt vary by: `within` a row from answer to answer, `between` the rows' true means.
+
+    `shared` is the covariance of the true means of two rows of one cluster. `binary` tells that all scores are 0 or 1,
+    and `assumed` that nothing was measured.
+    """
+
+    mean: float = ASSUMED_MEAN
+    within: float = ASSUMED_WITHIN
+    between: float = 0.0
+    shared: float = 0.0
+    binary: bool = False
+    assumed: bool = True
+
+    def after(self, drop: float) -> float:
+        """The variance within rows of a prompt whose scores are lower by `drop`, in proportion to the rows' means."""
+        if not self.binary or self.mean <= 0:
+            return self.within
+        kept = max(0.0, 1 - drop / self.mean)
+        squares = self.mean * self.mean + self.between  # the mean of p² over rows
+        return max(0.0, kept * self.mean - kept * kept * squares)
+
+
+def noise_of(scores: Sequence[Sequence[float]], clusters: Sequence[Hashable] | None = None) -> Noise:
+    """Noise from several scores of each row (rows with fewer than two are left out); assumed where no row has two.
+
+    Analysis of variance, one way with unequal groups (Searle, Casella & McCulloch 1992, Variance Components, 3.6).
+    """
+    kept = [place for place, row in enumerate(scores) if len(row) >= 2]
+    if len(kept) < 2:
+        return Noise()
+    rows = [scores[place] for place in kept]
+    means = [math.fsum(row) / len(row) for row in rows]
+    mean = math.fsum(means) / len(means)
+    squares = math.fsum((score - middle) ** 2 for row, middle in zip(rows, means, strict=True) for score in row)
+    within = squares / sum(len(row) - 1 for row in rows)
+    of_means = math.fsum((middle - mean) ** 2 for middle in means) / (len(means) - 1)
+    between = max(0.0, of_means - within * math.fsum(1 / len(row) for row in rows) / len(rows))
+    binary = all(score in (0.0, 1.0) for row in rows for score in row)
+    shared = _shared(means, mean, [clusters[place] for place in kept]) if clusters is not None else 0.0
+    return Noise(mean, within, between, min(shared, between), binary, assumed=False)
+
+
+def _shared(means: Sequence[float], mean: float, clusters: Sequence[Hashable]) -> float:
+    """The covariance of the means of two rows of one cluster, over all such pairs; at least 0."""
+    sums: dict[Hashable, tuple[float, float, int]] = {}
+    for middle, cluster in zip(means, clusters, strict=True):
+        total, squares, count = sums.get(cluster, (0.0, 0.0, 0))
+        sums[cluster] = (total + middle - mean, squares + (middle - mean) ** 2, count + 1)
+    pairs = sum(count * (count - 1) for _, _, count in sums.values())
+    products = math.fsum(total * total - squares for total, squares, _ in sums.values())
+    return max(0.0, products / pairs) if pairs else 0.0
+
+
+def chances_of(noise: Noise, rule: GateRule, rows: int, drop: float, clusters: Sequence[int] = ()) -> Chances:
+    """What a gate over so many rows comes to where the candidate is worse by `drop`; `clusters` are sizes, if any.
+
+    By the normal distribution: Student's t keeps the level where groups are few, and costs about a point of power.
+    Raises ValueError without rows.
+    """
+    if rows < 1:
+        raise ValueError("a gate needs at least one row")
+    rate = drop / noise.mean if noise.mean > 0 else 0.0
+    pairs = sum(size * (size - 1) for size in clusters) / rows
+    spread = rate * rate * (noise.between + pairs * noise.shared)
+    counted = rows + 2  # as `standard_error` counts them
+    groups = len(clusters) or rows
+    robust = groups / (groups - 1) if groups > 1 else 1.0
+    informations, criticals = [], []
+    looks: list[Boundary] = []
+    for number, replicates in enumerate(rule.replicates, 1):
+        variance = (noise.within + noise.after(drop)) / replicates + spread
+        error = math.sqrt(robust * (variance * rows + 1 / replicates)) / counted
+        share = rule.spent(number) - (rule.spent(number - 1) if number > 1 else 0.0)
+        critical = crossing(looks, 1 / error**2, rule.alpha * share)
+        looks.append(Boundary(1 / error**2, critical))
+        informations.append(1 / error**2)
+        criticals.append(critical)
+    return chances(informations, criticals, -drop * rows / counted, rule.margin, rule.line)
+
+
+def smallest_drop(noise: Noise, rule: GateRule, rows: int, power: float, clusters: Sequence[int] = ()) -> float | None:
+    """The smallest drop that fails with the chance `power`; None where even the largest one does not."""
+    low, high = 0.0, noise.mean
+    if chances_of(noise, rule, rows, high, clusters).fails < power:
+        return None
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if chances_of(noise, rule, rows, middle, clusters).fails < power:
+            low = middle
+        else:
+            high = middle
+        if high - low < 1e-4:
+            break
+    return high
