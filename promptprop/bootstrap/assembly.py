@@ -142,7 +142,7 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
     empty: tuple[Row, ...] = ()
     parts: Mapping[str, tuple[Row, ...]]
     optimizer: Optimizer
-    if run.activity == "evaluate":
+    if run.activity in ("evaluate", "check"):
         chosen = str(options.get("split", "all"))
         parts = {"train": empty, "test": empty, "confirm": empty, "select": tuple(rows)}
         if chosen != "all":
@@ -150,7 +150,8 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
             if wanted is None:
                 raise UsageError(f"there is no split {chosen!r}", remedy=f"one of: all, {', '.join(ratios)}")
             parts = {**parts, "select": split_rows(rows, ratios, split.seed)[wanted]}
-        optimizer = Scoring(chosen, int(options.get("repeats", 1)))
+        gate = options.get("gate")
+        optimizer = Scoring(chosen, int(options.get("repeats", 1))) if gate is None else build_gate(gate, chosen)
     else:
         found = split_rows(rows, ratios, split.seed)
         select, confirm = cut(found["select"], CONFIRM_SHARE, split.seed, "confirm")
@@ -168,6 +169,17 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
         drafts=DRAFTS if config.from_scratch else 0,
     )
     return optimizer, brief
+
+
+def build_gate(options: Mapping[str, Json], split: str) -> Optimizer:
+    """The gate that a run's options describe."""
+    from promptprop.domain.gate_config import GateConfig
+    from promptprop.services.gatekeeping import CriticalRows, Gate
+
+    settings = GateConfig.model_validate(options)
+    wanted = settings.critical
+    critical = CriticalRows(wanted.tag, wanted.passes, wanted.answers) if wanted else None
+    return Gate(settings.rule, settings.metric, critical, split)
 
 
 def _longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> int:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from promptprop.adapters.models.offline.client import OfflineClient
     from promptprop.domain.config import ModelConfig, RunConfig
 
-RUNS = ("optimize", "evaluate")  # activities that run the prompt; the others ask models beside it
+RUNS = ("optimize", "evaluate", "check")  # activities that run the prompt; the others ask models beside it
 ROLES_OF = {
     "optimize": ("critic", "rewriter"),
     "evaluate": (),
+    "check": (),
     "calibrate": (),
     "synthesize": ("synthesizer",),
     "lint": ("critic",),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # person gives are interventions. `retries` may differ, since a call that is over replays with the attempts it took, and
 # whether another one is admitted depends on what those before it cost and on one attempt of its own (see the purse). No
 # price, for at another one a cap on money would admit other calls than it did, and the replay would decide otherwise
-FREE_KEYS = ("budget", "tracking", "database", "output", "serve")
+FREE_KEYS = ("budget", "tracking", "database", "output", "serve", "gate")
 FREE_MODEL_KEYS = ("api_base", "api_key", "timeout", "rpm", "tpm", "concurrency", "retries", "patience", "client")
 SEARCHING = ("critic", "rewriter", "juror", "manager")  # roles whose templates shape a run
 Loc = tuple[str | int, ...]

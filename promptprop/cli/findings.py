@@ -48,9 +48,14 @@ def annotation(rule: Rule[Any, Any], message: str, file: str, line: int = 0, col
 
     Line and column count from 1; line 0 is the whole file.
     """
+    return workflow_command(LEVELS[rule.severity], f"{rule.id} {rule.name}", message, file, line, column)
+
+
+def workflow_command(level: str, title: str, message: str, file: str, line: int = 0, column: int = 0) -> str:
+    """The same for any message; `level` is notice, warning or error."""
     place = f"file={_property(file)}" + (f",line={line},col={column}" if line else "")
     said = one_line(message).replace("%", ESCAPES["%"])
-    return f"::{LEVELS[rule.severity]} {place},title={_property(f'{rule.id} {rule.name}')}::{said}\n"
+    return f"::{level} {place},title={_property(title)}::{said}\n"
 
 
 def _property(text: str) -> str:

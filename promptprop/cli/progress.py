@@ -125,7 +125,7 @@ class Watch:
             return "writing down what was found"
         if history.search_ended:
             where = "finish"
-        elif history.activity == "evaluate":
+        elif history.activity in ("evaluate", "check"):
             where = "scoring"
         elif history.round:
             where = f"round {history.round}"
@@ -277,6 +277,9 @@ def _told_of_search(event: facts.Event, history: History) -> str:
         return "search ended; the shortlist meets rows that it has not seen"
     if isinstance(event, facts.CandidateScored) and history.activity == "evaluate":
         return f"scored: {score(event.score)} on {counted(event.score.n, 'row')}"
+    if isinstance(event, facts.GateLooked) and event.replicates:
+        said = ", ".join(f"{name} {points(one['mean'])} points" for name, one in event.metrics.items())
+        return f"{counted(event.replicates, 'answer')} to each row: {said}; {event.verdict}"
     if isinstance(event, facts.WinnerTested):
         return f"tested: {points(event.delta.mean)} points on {counted(event.delta.n, 'sealed row')}"
     return ""

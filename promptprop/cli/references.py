@@ -15,6 +15,7 @@ from promptprop.domain.models import Candidate, Program
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.config import RunConfig
 
 RECENT = 1000  # runs that are looked through for the newest optimization
 FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
@@ -60,6 +61,29 @@ def candidate_named(store: SqlStore, reference: str) -> Named:
             raise
         remedy = "`promptprop prompts list` and `promptprop runs list` show what there is"
         raise UsageError(f"neither a prompt nor a run answers to {reference!r}", remedy=remedy) from error
+
+
+def prompt_for(store: SqlStore, config: RunConfig, reference: str) -> Candidate:
+    """The prompt of a file, a version or a run, where it fits the steps of a configuration.
+
+    Raises UsageError, ConfigError, RunNotFound.
+    """
+    from promptprop.adapters.files.prompts import read_prompt, read_prompts
+    from promptprop.domain.config import PromptConfig
+
+    program, _ = read_prompts(config)
+    if Path(reference).is_file():
+        if len(program.steps) > 1:
+            raise UsageError(
+                "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
+            )
+        return Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))})
+    if Path(reference).suffix and not {":", "@"} & set(reference):
+        raise UsageError(f"there is no file {reference}", remedy="name a file, NAME@VERSION, RUN:seed or RUN:winner")
+    candidate = candidate_named(store, reference).candidate
+    if set(candidate.prompts) != {step.id for step in program.steps}:
+        raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
+    return candidate
 
 
 def _of_prompt(store: SqlStore, reference: str) -> Named:

@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "plan": f"{_HERE}.plan:plan",
     "optimize": f"{_HERE}.optimize:optimize",
     "eval": f"{_HERE}.evaluate:evaluate",
+    "check": f"{_HERE}.check:check",
     "report": f"{_HERE}.report:report",
     "diff": f"{_HERE}.diff:diff",
     "runs list": f"{_HERE}.runs_list:list_runs",

@@ -18,7 +18,7 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Format = Literal["text", "json", "md", "github"]
+Format = Literal["text", "json", "md", "github", "junit"]
 FORMATS: tuple[Format, ...] = ("text", "json", "md")  # what a command answers in unless it says otherwise
 Drawing = Callable[[], "Iterable[RenderableType]"]
 
@@ -50,6 +50,7 @@ class Shell:
         draw: Drawing,
         markdown: Callable[[], str] | None = None,
         annotations: Callable[[], str] | None = None,
+        junit: Callable[[], str] | None = None,
     ) -> None:
         """Answer in the format asked for. Raises UsageError where the command has none of that kind, NotWritable."""
         if self.format == "json":
@@ -57,7 +58,12 @@ class Shell:
         elif self.format == "text":
             self.draw(draw())
         else:
-            what, text = ("Markdown", markdown) if self.format == "md" else ("GitHub's annotations", annotations)
+            spoken = {
+                "md": ("Markdown", markdown),
+                "github": ("GitHub's annotations", annotations),
+                "junit": ("JUnit", junit),
+            }
+            what, text = spoken[self.format]
             if text is None:
                 raise UsageError(f"this command does not speak {what}", remedy="use --format text or --format json")
             self.write(safe(text()))

@@ -52,7 +52,7 @@ def summary_parts(
     Where an error follows on the same stream, it is the error that says why the run stopped and how to go on.
     """
     option = database_option(db)
-    if report.history.activity == "evaluate":
+    if report.history.activity in ("evaluate", "check"):
         return evaluation_parts(report, paths or {}, notes, option, error_follows=error_follows)
     details = [*_changes(report, option), *_learned(report), *_spend(report.history), ""]
     return [*details, *_claim(report, paths or {}, notes, option, error_follows=error_follows)]

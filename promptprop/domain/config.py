@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from promptprop.domain.budget import Budget
+from promptprop.domain.gate_config import GateConfig
 from promptprop.domain.models import Json, RoleName, Split
 from promptprop.domain.settings import (
     REFERENCE,
@@ -344,7 +345,7 @@ class RunConfig(ConfigModel):
     output: Name | None = Field(None, description="Folder for what a run writes.")
     roles: RolesConfig = Field(RolesConfig(), description="Overrides of the model roles.")
     serve: dict[str, Any] | None = Field(None, description="Settings of `promptprop serve`.")
-    gate: dict[str, Any] | None = Field(None, description="Settings of `promptprop check`.")
+    gate: GateConfig | None = Field(None, description="What `promptprop check` promises.")
     rubric: dict[str, Any] | None = Field(None, description="The jury's rubric.")
 
     @model_validator(mode="after")

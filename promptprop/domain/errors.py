@@ -326,6 +326,13 @@ class UnusableReplies(PromptPropError):
     code = "unusable_replies"
 
 
+class BaselineMissing(PromptPropError):
+    """The baseline of a check is not there, or cannot be compared."""
+
+    exit_code = 6
+    code = "baseline_missing"
+
+
 class BudgetExhausted(PromptPropError):
     """The budget could not pay the confirmation; the best so far is kept and the run can be resumed."""
 

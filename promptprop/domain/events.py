@@ -142,8 +142,7 @@ class NoteLeft(Event):
 class EndpointPaused(Event):
     """An endpoint fails every attempt: calls to it wait, and are probed one at a time until `seconds` from now.
 
-    Where `retry_after` is more than 0, the provider asked to be left alone for so many seconds, and `seconds` is how
-    long all calls wait because of it.
+    Where `retry_after` is more than 0, the provider asked to be left alone for so long, and `seconds` is what that is.
     """
 
     kind: ClassVar[str] = "endpoint_paused"
@@ -279,6 +278,22 @@ class CandidateScored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class GateLooked(Event):
+    """A gate looked; its verdict is final if `over`. `failed` are critical rows that did not pass."""
+
+    kind: ClassVar[str] = "gate_looked"
+    baseline_id: str
+    candidate_id: str
+    replicates: int
+    verdict: str
+    over: bool
+    metrics: Mapping[str, Mapping[str, Json]]
+    rows: int
+    missing: int
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RoundEnded(Event):
     """The archive after a round: its best candidate, and whether this round promoted one."""
 
@@ -332,7 +347,7 @@ EVENTS: dict[str, type[Event]] = {
         ScoreOverridden, NoteLeft, EndpointPaused, EndpointRecovered,
         RubricDrafted, HeadroomMeasured, RoundStarted,
         CritiquesWritten, LabelsSuspected, CandidateProposed, ProposalDropped, CandidateScreened, CandidateRaced,
-        CandidateScored, RoundEnded, SearchEnded, CandidateConfirmed, WinnerTested,
+        CandidateScored, GateLooked, RoundEnded, SearchEnded, CandidateConfirmed, WinnerTested,
     )
 }  # fmt: skip
 

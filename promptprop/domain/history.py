@@ -69,6 +69,7 @@ class History:
     suspects: tuple[str, ...] = ()
     search_ended: str = ""
     test: facts.WinnerTested | None = None
+    looks: tuple[facts.GateLooked, ...] = ()
     spend: Spend = field(default_factory=Spend)
     active_seconds: float = 0.0
     decisions: int = 0
@@ -253,6 +254,10 @@ def _scored(history: History, event: facts.CandidateScored) -> History:
     )
 
 
+def _looked(history: History, event: facts.GateLooked) -> History:
+    return replace(history, looks=(*history.looks, event))
+
+
 def _round_ended(history: History, event: facts.RoundEnded) -> History:
     return replace(history, best_id=event.best_id, trajectory=(*history.trajectory, event))
 
@@ -294,6 +299,7 @@ _FOLDS: dict[type[Event], Callable[[History, Any], History]] = {
     facts.CandidateScreened: _screened,
     facts.CandidateRaced: _raced,
     facts.CandidateScored: _scored,
+    facts.GateLooked: _looked,
     facts.RoundEnded: _round_ended,
     facts.SearchEnded: _search_ended,
     facts.CandidateConfirmed: _confirmed,

@@ -17,7 +17,7 @@ def summary_of(history: History) -> dict[str, Json]:
         scores = {"select": history.trajectory[-1].score}
     split = next(iter(scores), "select")
     return {
-        "verdict": history.test.verdict if history.test else None,
+        "verdict": history.test.verdict if history.test else history.looks[-1].verdict if history.looks else None,
         "score": scores[split].mean if split in scores and scores[split].n else None,
         "on": split,
         "delta": history.test.delta.mean if history.test and history.test.delta.n else None,

@@ -22,11 +22,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
-    "rubric", "judgements", "gate", "power", "sequential", "events", "history", "people", "report", "settings",
+    "rubric", "judgements", "gate", "gate_config", "power", "sequential", "events", "history", "people", "report",
+    "settings",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},
     "settings": {"pydantic", "pydantic_core"},
+    "gate_config": {"pydantic"},
     "statistics": {"numpy", "scipy"},
     "sequential": {"numpy", "scipy"},
 }

@@ -38,12 +38,12 @@ def render_markdown(report: Report) -> str:
     lines = [f"# {_plain(history.name)}", ""]
     if history.simulated:
         lines += [f"> **{SIMULATED_NOTE}**", ""]
-    if history.activity == "evaluate":
+    if history.activity in ("evaluate", "check"):
         lines += _scores_of_evaluation(history)
     else:
         lines += _claim(report)
     lines += [*_setting(report), *_learned(report), *_spend(history)]
-    if history.activity != "evaluate":
+    if history.activity not in ("evaluate", "check"):
         lines += _prompts(report)
     return "\n".join(lines).rstrip() + "\n"
 

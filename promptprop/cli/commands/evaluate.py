@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -69,21 +68,8 @@ def evaluate(
 
 def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program, tuple[Candidate, ...]]:
     """The prompt that stands in for the configured one. Raises UsageError, ConfigError."""
-    from promptprop.adapters.files.prompts import read_prompt, read_prompts
-    from promptprop.cli.references import candidate_named
-    from promptprop.domain.config import PromptConfig
-    from promptprop.domain.models import Candidate
+    from promptprop.adapters.files.prompts import read_prompts
+    from promptprop.cli.references import prompt_for
 
     program, _ = read_prompts(config)
-    if Path(reference).is_file():
-        if len(program.steps) > 1:
-            raise UsageError(
-                "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
-            )
-        return program, (Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))}),)
-    if Path(reference).suffix and not {":", "@"} & set(reference):
-        raise UsageError(f"there is no file {reference}", remedy="name a file, NAME@VERSION, RUN:seed or RUN:winner")
-    candidate = candidate_named(store, reference).candidate
-    if set(candidate.prompts) != {step.id for step in program.steps}:
-        raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
-    return program, (candidate,)
+    return program, (prompt_for(store, config, reference),)

@@ -37,7 +37,8 @@ def show_run(
     more than once and put on both sides of the line; length and order tell what these do to its votes.
     """
     from promptprop.adapters.files.report_markdown import render_markdown
-    from promptprop.cli import judging
+    from promptprop.bootstrap.gates import gate_report
+    from promptprop.cli import gates, judging
     from promptprop.cli.reports import report_of_run
     from promptprop.cli.running import existing_run, opened
     from promptprop.domain.report import report_json
@@ -50,6 +51,7 @@ def show_run(
         records = judging.jury_of_run(evaluations) if jury else ()
         drafted = judging.rubric_of_run(store, report, evaluations) if rubric else None
         labels = judging.classes_of_run(store, row, report, evaluations) if classes else {}
+        gate = gate_report(store, row, report.history) if report.history.looks else None
 
     def draw() -> Iterable[RenderableType]:
         from rich.text import Text
@@ -63,6 +65,8 @@ def show_run(
         parts: list[RenderableType] = [head, ""]
         if row.activity in BESIDE:
             return [*parts, BESIDE[row.activity]]
+        if gate is not None and not (jury or rubric or classes):
+            return [*parts, *gates.gate_parts(gate)]
         if jury or rubric or classes:
             parts += judging.draw_jury(records) if jury else []
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []
@@ -76,5 +80,6 @@ def show_run(
         **({"jury": judging.jury_json(records)} if jury else {}),
         **({"rubric": judging.rubric_json(drafted)} if rubric else {}),
         **({"classes": judging.classes_json(labels)} if classes else {}),
+        **({"check": gates.gate_json(gate, None)} if gate is not None else {}),
     }
-    shell.show(document, draw, lambda: render_markdown(report))
+    shell.show(document, draw, lambda: gates.markdown_of(gate) if gate is not None else render_markdown(report))
