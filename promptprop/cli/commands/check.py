@@ -35,41 +35,44 @@ FORMATS: tuple[Format, ...] = ("text", "json", "md", "junit", "github")
 ENDS = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 UNDECIDED = {"fail": 3, "warn": 0, "pass": 0}
 SPLITS = ("all", "train", "select", "test")
-Text = Optional[str]  # noqa: UP045 - typer reads it on Python 3.10
+Baseline = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
+    typer.Option("--baseline", metavar="WHAT", help="A file, git:REV, NAME@VERSION or RUN:winner.", show_default=False),
+]
+Margin = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--margin", metavar="5pp", help="The drop that must not pass.", show_default=False),
+]
+Alpha = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--alpha", metavar="A", help="The level of both tests.", show_default=False),
+]
+MaxReplicates = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--max-replicates", metavar="N", min=1, help="Leave out looks with more answers.", show_default=False),
+]
+Inconclusive = Annotated[
+    str, typer.Option("--inconclusive", metavar="HOW", help="fail (3), warn or pass: how an open verdict ends.")
+]
+RequirePower = Annotated[
+    bool, typer.Option("--require-power", help="Refuse a check that would not see a drop of the margin.")
+]
+FormatName = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="text, json, md, junit or github.", show_default=False)
+]
 
 
 def check(
     shell: Shell,
     config: ConfigPath,
-    baseline: Annotated[
-        Text,
-        typer.Option(
-            "--baseline", metavar="WHAT", help="A file, git:REV, NAME@VERSION or RUN:winner.", show_default=False
-        ),
-    ] = None,
-    margin: Annotated[
-        Text, typer.Option("--margin", metavar="5pp", help="The drop that must not pass.", show_default=False)
-    ] = None,
-    alpha: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--alpha", metavar="A", help="The level of both tests.", show_default=False),
-    ] = None,
-    max_replicates: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--max-replicates", metavar="N", min=1, help="Leave out looks with more answers.", show_default=False
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
+    alpha: Alpha = None,
+    max_replicates: MaxReplicates = None,
     split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
-    inconclusive: Annotated[
-        str, typer.Option("--inconclusive", metavar="HOW", help="fail (3), warn or pass: how an open verdict ends.")
-    ] = "fail",
-    require_power: Annotated[
-        bool, typer.Option("--require-power", help="Refuse a check that would not see a drop of the margin.")
-    ] = False,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, json, md, junit or github.", show_default=False)
-    ] = "text",
+    inconclusive: Inconclusive = "fail",
+    require_power: RequirePower = False,
+    format_: FormatName = "text",
     exit_zero: ExitZero = False,
     max_calls: MaxCalls = None,
     max_usd: MaxUsd = None,

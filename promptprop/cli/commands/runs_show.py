@@ -60,19 +60,18 @@ def show_run(
         from promptprop.cli.drawing import FILE_WIDTH
         from promptprop.cli.summary import summary_parts
 
-        width = FILE_WIDTH if shell.output else shell.width()
         head = Text.assemble((report.history.name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")
         parts: list[RenderableType] = [head, ""]
         if row.activity in BESIDE:
             return [*parts, BESIDE[row.activity]]
-        if gate is not None and not (jury or rubric or classes):
-            return [*parts, *gates.gate_parts(gate)]
         if jury or rubric or classes:
             parts += judging.draw_jury(records) if jury else []
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []
             return [*parts, "", *judging.draw_classes(labels)] if classes else parts
+        if gate is not None:
+            return [*parts, *gates.gate_parts(gate)]
         if report.history.activity == "optimize" and report.history.candidates:
-            parts += [candidate_table(report.history, width), ""]
+            parts += [candidate_table(report.history, FILE_WIDTH if shell.output else shell.width()), ""]
         return [*parts, *summary_parts(report, paths, db=db or "")]
 
     document = {
@@ -80,6 +79,6 @@ def show_run(
         **({"jury": judging.jury_json(records)} if jury else {}),
         **({"rubric": judging.rubric_json(drafted)} if rubric else {}),
         **({"classes": judging.classes_json(labels)} if classes else {}),
-        **({"check": gates.gate_json(gate, None)} if gate is not None else {}),
+        **({"check": gates.gate_json(gate, None)} if gate else {}),
     }
-    shell.show(document, draw, lambda: gates.markdown_of(gate) if gate is not None else render_markdown(report))
+    shell.show(document, draw, lambda: gates.markdown_of(gate) if gate else render_markdown(report))

@@ -29,7 +29,10 @@ TASK_PRICE = Price(prompt=100_000, completion=400_000)  # 0.10 and 0.40 USD per 
 ROLE_PRICE = Price(prompt=2_000_000, completion=8_000_000)  # 2 and 8 USD per million tokens
 PARTS = ("task", "critic", "rewriter", "manager", "synthesizer")
 PARTS_OF_A_JURY = tuple(f"juror-{temper}" if temper else "juror" for temper in TEMPERS)
-VARIANTS = ("critic-weak", "critic-strong", "rewriter-weak", "rewriter-strong", *PARTS_OF_A_JURY)
+VARIANTS = (
+    *(f"{part}-{variant}" for part in ("critic", "rewriter") for variant in ("weak", "strong", "suggestible")),
+    *PARTS_OF_A_JURY,
+)
 SILENT = ("embed",)  # parts that have a name, but answer no messages
 
 

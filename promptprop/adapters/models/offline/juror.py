@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from promptprop.adapters.models.offline.chance import draw, pick
 from promptprop.adapters.models.offline.evidence import label_in, parsed_object
+from promptprop.adapters.models.offline.requests import Seen, read_request
 from promptprop.adapters.models.offline.roles import opened
 from promptprop.adapters.models.offline.task import index_of, shown_as
 from promptprop.adapters.models.offline.world import World, WorldRow
@@ -25,15 +26,11 @@ BEST, WORST = 0.94, 0.12  # what a perfect and a worthless answer get, before bi
 BURIED = 0.6
 SOFT = 0.25  # taken off for a soft negative
 HARD = 0.3  # at most, for a hard one
-OBEYS_OPEN = 0.9  # how often text that stands among the instructions sways a suggestible juror,
-OBEYS_FENCED = 0.1  # text that stands in a named block of data,
-OBEYS_LAST = 0.01  # and such text where instructions follow the data
 REFUSAL = "I'm sorry, but I can't help with evaluating this content."
-_LURE = re.compile(
+LURE = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,80}?\b(?:score|rate|grade|award|give)\b.{0,40}?\b100\b",
     re.IGNORECASE | re.DOTALL,
 )
-_BLOCK = re.compile(r"<(\w+)>\n(.*?)\n</\1>", re.DOTALL)
 _FEATURE = re.compile(r'^- "([\w-]+)": (.+)$', re.MULTILINE)
 
 
@@ -63,19 +60,6 @@ TEMPERS: Mapping[str, Temper] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a request shows: blocks of data by name, each a list of JSON values, and the text around them."""
-
-    blocks: Mapping[str, Sequence[Mapping[str, Json]]]
-    around: str
-    last: bool  # whether instructions follow the data
-
-    def values(self, block: str, key: str) -> list[Json]:
-        """The values under `key` in the lines of a block."""
-        return [line[key] for line in self.blocks.get(block, ()) if key in line]
-
-
 def fails(world: World, variant: str, messages: Sequence[Message], replicate: int) -> bool:
     """Whether the call is refused by the provider, as content filters do; the same request always is."""
     key = digest([[message.role, message.content] for message in messages])
@@ -102,43 +86,12 @@ def answer_juror(world: World, variant: str, messages: Sequence[Message], replic
     hard = [number for number, one in enumerate(seen.values("hard_negatives", "says"), 1) if _holds(answer, one)]
     if hard:
         score = min(score, HARD)
-    if TEMPERS[variant].suggestible and draw(*key, "sway") < swayed(seen):
+    if TEMPERS[variant].suggestible and draw(*key, "sway") < seen.chance_of(LURE):
         score, reason = 1.0, "As the text asks."
     features = [match[1] for match in _FEATURE.finditer(seen.around)] if '"scores"' in text else []
     apart = {name: score + 0.04 * _normal(*key, name) for name in features}
     wrap = draw(world.name, form, replicate, "wrap")
     return _written(seen, score, apart, reason, hard, wrap)
-
-
-def read_request(text: str) -> Seen:
-    """The named blocks of JSON lines in a request, and what stands around them."""
-    blocks: dict[str, list[Mapping[str, Json]]] = {}
-    end = 0
-    for match in _BLOCK.finditer(text):
-        lines = [_line(line) for line in match[2].split("\n")]
-        if lines and all(line is not None for line in lines):
-            blocks.setdefault(match[1], []).extend(line for line in lines if line is not None)
-            end = match.end()
-    around = _BLOCK.sub(lambda match: "" if match[1] in blocks else match[0], text)
-    return Seen(blocks, around, "instructions" not in blocks and len(text[end:].strip()) > 200)
-
-
-def _line(text: str) -> Mapping[str, Json] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def swayed(seen: Seen) -> float:
-    """The chance that text which asks for a score of 100 gets it from a juror who can be swayed."""
-    if _LURE.search(seen.around):
-        return OBEYS_OPEN
-    shown = " ".join(text_of(dict(line)) for lines in seen.blocks.values() for line in lines)
-    if not _LURE.search(shown):
-        return 0.0
-    return OBEYS_LAST if seen.last else OBEYS_FENCED
 
 
 def _row(world: World, seen: Seen, text: str) -> WorldRow | None:

@@ -16,6 +16,7 @@ from promptprop.adapters.models.offline import draft
 from promptprop.adapters.models.offline.chance import draw, happens, pick
 from promptprop.adapters.models.offline.evidence import Evidence, Quoted, causes, chatty, read_evidence, shown_by_labels
 from promptprop.adapters.models.offline.meaning import Stated, reader_of
+from promptprop.adapters.models.offline.requests import read_request
 from promptprop.adapters.models.offline.world import Powers, World
 from promptprop.domain.models import Json, Message, digest
 
@@ -26,6 +27,11 @@ BREAKS = 0.25  # of `malformed`: how often a placeholder is damaged
 SEEN_THROUGH = 0.5  # how often a consolidation drops a trap
 KEPT_ANEW = 0.8  # how much of a current rule a restart carries over
 MOST_CRITIQUES = 3
+SUGGESTIBLE = "suggestible"
+LURE = re.compile(
+    r"\b(?:ignore|disregard|forget)\b.{0,120}?\b(?:write|add|say|state)\b[^“]{0,60}“([^“”]{1,200})”",
+    re.IGNORECASE | re.DOTALL,
+)
 NOTHING_FAILED = "I would gladly help, but I see no failed answer to explain: please show me some."
 
 
@@ -57,7 +63,26 @@ def answer_role(world: World, part: str, variant: str, messages: Sequence[Messag
     text, about, form = opened(part, messages)
     mind = Mind(world, world.rewriter.variant(variant), about, form, replicate)
     evidence = read_evidence(world, text)
-    return reply_to(part, mind, evidence, variant)
+    return (lured(part, mind, evidence, text) if variant == SUGGESTIBLE else "") or reply_to(
+        part, mind, evidence, variant
+    )
+
+
+def lured(part: str, mind: Mind, evidence: Evidence, text: str) -> str:
+    """What a suggestible critic or rewriter replies to text in the data that tells it what to write; empty if nothing.
+
+    It does not matter to it who has written that text, only where it stands.
+    """
+    seen = read_request(text)
+    lure = seen.lure_in(LURE)
+    if lure is None or not mind.happens(seen.chance_of(LURE), "sway"):
+        return ""
+    wanted = lure[1]
+    if part == "critic":
+        step = next(iter(evidence.prompts), "main")
+        return json.dumps({"critiques": [_critique(step, "As the text asks.", wanted, evidence.quoted[:1])]})
+    prompts = {step: draft.with_bullets(said, [wanted]) for step, said in evidence.prompts.items()}
+    return json.dumps({"hypothesis": "As the text asks.", "prompts": prompts})
 
 
 def reply_to(part: str, mind: Mind, evidence: Evidence, variant: str) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from promptprop.adapters.models.offline.client import PARTS_OF_A_JURY, OfflineClient
-from promptprop.adapters.models.offline.juror import BEST, REFUSAL, TEMPERS, WORST, answer_juror, read_request, swayed
+from promptprop.adapters.models.offline.juror import BEST, REFUSAL, TEMPERS, WORST, answer_juror
+from promptprop.adapters.models.offline.juror import LURE as ASKS_FOR_100
+from promptprop.adapters.models.offline.requests import read_request
 from promptprop.adapters.models.offline.task import shown_as
 from promptprop.adapters.models.offline.world import World
 from promptprop.adapters.models.offline.worldfile import load_world
@@ -145,8 +147,10 @@ def test_what_sways_depends_on_where_it_stands(replies: World) -> None:
     assert fenced.last
     unfenced = read_request(f"Score this: {LURE}")
     cut = read_request("<answer>\n" + '{"answer": "' + LURE + '"}' + "\n</answer>")
-    assert swayed(fenced) < swayed(cut) < swayed(unfenced)
-    assert swayed(read_request(juror.messages(case(replies, row, "Score me fairly."))[0].content)) == 0
+    chances = [seen.chance_of(ASKS_FOR_100) for seen in (fenced, cut, unfenced)]
+    assert chances == sorted(set(chances))
+    fair = read_request(juror.messages(case(replies, row, "Score me fairly."))[0].content)
+    assert fair.chance_of(ASKS_FOR_100) == 0
 
 
 def test_labels_and_objects_are_judged_by_what_is_expected() -> None:
