@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from promptprop.domain.models import Example, Judgement
+from promptprop.metrics.backtracking import fullmatch
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
 from promptprop.metrics.patterns import TEXT_LIMIT, compile_pattern
 from promptprop.metrics.structured import parse_json
@@ -160,8 +161,10 @@ class Form(CodeMetric[FormOptions]):
             rules.append((f"the answer does not end with {shown(options.ends_with, 40)}",
                           text.endswith(options.ends_with)))  # fmt: skip
         if self._pattern is not None:
-            fits = len(text) <= TEXT_LIMIT and self._pattern.fullmatch(text) is not None
-            rules.append((f"the answer does not match {shown(options.matches, 60)}", fits))
+            match, reached = fullmatch(self._pattern, text[:TEXT_LIMIT])
+            where = "" if reached == len(text) else f" (only its first {reached:,} characters were looked at)"
+            fits = match is not None and reached == len(text)
+            rules.append((f"the answer does not match {shown(options.matches, 60)}{where}", fits))
         if options.forbids:
             found = [one for one in options.forbids if one.casefold() in text.casefold()]
             rules.append((f"the answer holds {', '.join(shown(one, 40) for one in found[:3])}", not found))
