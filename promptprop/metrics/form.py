@@ -17,9 +17,10 @@ from promptprop.metrics.structured import parse_json
 _WORD = re.compile(r"\S+")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 _MARKDOWN = re.compile(
-    r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```|\|)|\*\*[^*\n]+\*\*|`[^`\n]+`|\[[^\]\n]+\]\([^)\n]+\)", re.MULTILINE
+    r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```|\|)|\*\*[^*\n]+\*\*|`[^`\n]+`|\[[^\[\]\n]+\]\([^)\n]{1,2000}\)",
+    re.MULTILINE,
 )
-_LISTED = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+\S", re.MULTILINE)
+_LISTED = re.compile(r"^[^\S\n]*(?:[-*+•]|\d{1,3}[.)])\s+\S", re.MULTILINE)
 _PREAMBLE = re.compile(
     r"^\W*(?:sure|certainly|of course|absolutely|great question|good question|okay|ok|well|yes, i can|happy to help|"
     r"thank you for|thanks for|as an ai|i am an ai|i'm an ai|i would say|i think|i believe|in my opinion|"
