@@ -15,7 +15,7 @@ from promptprop.domain.models import Example, Json, Judgement, canonical, text_o
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, judged, shown
 from promptprop.metrics.normalise import NormalOptions, normalise
 from promptprop.metrics.numbers import closeness, number_of
-from promptprop.metrics.structured import parse_json
+from promptprop.metrics.structured import parse_json, shallow
 
 Kind = Literal["exact", "casefold", "numeric", "date", "set", "ignore"]
 _LOOSE = NormalOptions(casefold=True, collapse_whitespace=True)
@@ -150,12 +150,11 @@ def _joined(path: str, key: str) -> str:
 
 
 def _object_of(expected: Json) -> Mapping[str, Json] | None:
-    """The expected object, parsed if it is a text."""
-    if isinstance(expected, str):
-        try:
-            expected = parse_json(expected)
-        except ValueError:
-            return None
+    """The expected object, parsed if it is a text; none if it is nested too deeply."""
+    try:
+        expected = parse_json(expected) if isinstance(expected, str) else shallow(expected)
+    except ValueError:
+        return None
     return expected if isinstance(expected, Mapping) else None
 
 

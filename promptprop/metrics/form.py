@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from promptprop.domain.models import Example, Judgement
+from promptprop.metrics.backtracking import fullmatch
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
 from promptprop.metrics.patterns import TEXT_LIMIT, compile_pattern
 from promptprop.metrics.structured import parse_json
@@ -16,9 +17,10 @@ from promptprop.metrics.structured import parse_json
 _WORD = re.compile(r"\S+")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…]*")
 _MARKDOWN = re.compile(
-    r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```|\|)|\*\*[^*\n]+\*\*|`[^`\n]+`|\[[^\]\n]+\]\([^)\n]+\)", re.MULTILINE
+    r"^\s{0,3}(?:#{1,6}\s|[-*+]\s|>\s|```|\|)|\*\*[^*\n]+\*\*|`[^`\n]+`|\[[^\[\]\n]+\]\([^)\n]{1,2000}\)",
+    re.MULTILINE,
 )
-_LISTED = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+\S", re.MULTILINE)
+_LISTED = re.compile(r"^[^\S\n]*(?:[-*+•]|\d{1,3}[.)])\s+\S", re.MULTILINE)
 _PREAMBLE = re.compile(
     r"^\W*(?:sure|certainly|of course|absolutely|great question|good question|okay|ok|well|yes, i can|happy to help|"
     r"thank you for|thanks for|as an ai|i am an ai|i'm an ai|i would say|i think|i believe|in my opinion|"
@@ -160,8 +162,10 @@ class Form(CodeMetric[FormOptions]):
             rules.append((f"the answer does not end with {shown(options.ends_with, 40)}",
                           text.endswith(options.ends_with)))  # fmt: skip
         if self._pattern is not None:
-            fits = len(text) <= TEXT_LIMIT and self._pattern.fullmatch(text) is not None
-            rules.append((f"the answer does not match {shown(options.matches, 60)}", fits))
+            match, reached = fullmatch(self._pattern, text[:TEXT_LIMIT])
+            where = "" if reached == len(text) else f" (only its first {reached:,} characters were looked at)"
+            fits = match is not None and reached == len(text)
+            rules.append((f"the answer does not match {shown(options.matches, 60)}{where}", fits))
         if options.forbids:
             found = [one for one in options.forbids if one.casefold() in text.casefold()]
             rules.append((f"the answer holds {', '.join(shown(one, 40) for one in found[:3])}", not found))

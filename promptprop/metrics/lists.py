@@ -15,7 +15,7 @@ from pydantic import Field
 from promptprop.domain.models import Example, Json, Judgement, text_of
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged, shown
 from promptprop.metrics.normalise import NormalOptions, normalise
-from promptprop.metrics.structured import parse_json
+from promptprop.metrics.structured import parse_json, shallow
 
 LONGEST = 50_000  # characters of an answer that are read
 MOST_ITEMS = 2000
@@ -182,7 +182,7 @@ def _lines(text: str) -> list[Json]:
     text = text.strip()[:LONGEST]
     if text.startswith("["):
         try:
-            value = json.loads(text)
+            value = shallow(json.loads(text))
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, list):

@@ -1,26 +1,27 @@
 """Regular expressions as a metric, and the guard against those that could run for ever.
 
-Python's matcher backtracks, and it cannot be interrupted. So the text is cut to `TEXT_LIMIT`, and a repetition inside a
-repetition that can split one text in exponentially many ways is refused when it is compiled.
+Python's matcher backtracks, and it cannot be interrupted. So the text is cut to `TEXT_LIMIT`, and where a pattern would
+take long to fail on it, further (`backtracking`); and a repetition inside a repetition that can split one text in
+exponentially many ways is refused when it is compiled.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from promptprop.domain.models import Example, Judgement
+from promptprop.metrics.backtracking import Tangled, fullmatch, parser, search, ways_of
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, acceptable, judged, shown
 
 TEXT_LIMIT = 20_000
+LONGEST_PATTERN = 10_000
 # Representatives of the classes that patterns tell apart; overlap is decided on them.
 _ALPHABET = [chr(code) for code in range(256)] + list("äßøЖяλ中あ٣‘’“”–…€\u2028\ud800\U0001f600")
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
@@ -33,11 +34,18 @@ _CATEGORIES: dict[str, Callable[[str], bool]] = {
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """Compile a pattern. Raises ValueError, with a sentence, if it is not one or may take exponential time."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise ValueError(
+            f"`{pattern[:80]}…` has {len(pattern):,} characters, and a pattern at most {LONGEST_PATTERN:,}"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compiled = re.compile(pattern, flags)
-            tree = _parser().parse(pattern, flags)
+            tree = parser().parse(pattern, flags)
+            ways_of(pattern, compiled.flags)
+    except Tangled as error:
+        raise ValueError(f"`{pattern[:80]}` can take exponential time on any answer: {error}") from error
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"`{pattern[:80]}` is not a regular expression: {error}") from error
     if any(_explodes(body, compiled.flags) for body in _loops(tree)):
@@ -46,11 +54,6 @@ def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
             "make the parts of the inner group unable to match the same text, as in (?:\\w+\\s)* or (?:,\\w+)*"
         )
     return compiled
-
-
-def _parser() -> Any:
-    # The parser of `re` moved in Python 3.11; neither name is public, and there is no other.
-    return import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
 
 def _unbounded(node: Any) -> bool:
@@ -189,7 +192,9 @@ class RegexOptions(MetricOptions):
 class Regex(CodeMetric[RegexOptions]):
     """1 if a regular expression matches the answer, else 0. Only the first 20,000 characters are looked at.
 
-    A pattern that repeats a repetition in an ambiguous way, such as `(a+)+`, is refused: it could run for ever.
+    A pattern that repeats a repetition in an ambiguous way, such as `(a+)+`, is refused: it could run for ever. One
+    that is slow to fail on long lines, such as `.*a.*b`, is looked for in fewer characters there; the feedback tells in
+    how many.
     """
 
     Options = RegexOptions
@@ -214,14 +219,17 @@ class Regex(CodeMetric[RegexOptions]):
         text = output[:TEXT_LIMIT]
         if self.options.mode == "fullmatch":
             text = text.strip()
+        look, least = (fullmatch if self.options.mode == "fullmatch" else search), len(text)
         for pattern in patterns:
             try:
                 compiled = compile_pattern(pattern, self._flags)
             except ValueError as error:
                 return judged(None, f"the row's expected pattern cannot be used: {error}")
-            if compiled.fullmatch(text) if self.options.mode == "fullmatch" else compiled.search(text):
+            match, reached = look(compiled, text)
+            if match is not None:
                 return judged(1.0)
+            least = min(least, reached)
         wanted = " or ".join(shown(pattern, 60) for pattern in patterns[:3])
         manner = "is not wholly" if self.options.mode == "fullmatch" else "has no part"
-        cut = f" (first {TEXT_LIMIT:,} characters)" if len(output) > TEXT_LIMIT else ""
+        cut = f" (first {least:,} characters)" if least < len(text) or len(output) > TEXT_LIMIT else ""
         return judged(0.0, f"the answer{cut} {manner} of the form {wanted}; got {shown(output)}")

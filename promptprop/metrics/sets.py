@@ -12,6 +12,7 @@ from pydantic import Field
 from promptprop.domain.models import Example, Json, Judgement, text_of
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged, shown
 from promptprop.metrics.normalise import NormalOptions, normalise
+from promptprop.metrics.structured import shallow
 
 LONGEST = 20_000  # characters of an answer that are read
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
@@ -67,7 +68,7 @@ class SetOverlap(CodeMetric[SetOverlapOptions]):
         text = text.strip()[:LONGEST]
         if text.startswith("["):
             try:
-                value = json.loads(text)
+                value = shallow(json.loads(text))
             except (ValueError, RecursionError):
                 value = None
             if isinstance(value, list):

@@ -16,22 +16,28 @@ from promptprop.domain.models import Example, Json, Judgement
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
+DEEPEST = 100  # levels of nesting, as many as a dataset may have
 _ATTEMPTS = 20  # places in a text at which a JSON value may begin; each costs a pass over the rest
+
+
+class TooDeep(ValueError):
+    """A JSON value is nested in more levels than are read."""
 
 
 def parse_json(text: str, lenient: bool = False, openers: str = "{[") -> Json:
     """The JSON value of an answer. Raises ValueError with a sentence.
 
-    Strictly the whole text is one value; NaN and infinities are refused. With `lenient`, a fenced block is taken
-    instead, or else the first value in the text that opens with one of `openers`, tried in their order.
+    Strictly the whole text is one value; NaN and infinities are refused, and what is nested in more than `DEEPEST`
+    levels. With `lenient`, a fenced block is taken instead, or else the first value in the text that opens with one of
+    `openers`, tried in their order.
 
     >>> parse_json('Sure: {"a": 1}.', lenient=True)
     {'a': 1}
     """
     decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
     try:
-        return decoder.decode(text)
-    except RecursionError:
+        return shallow(decoder.decode(text))
+    except (RecursionError, TooDeep):
         raise ValueError("the JSON is nested too deeply") from None
     except ValueError as error:
         if not lenient:
@@ -48,11 +54,25 @@ def parse_json(text: str, lenient: bool = False, openers: str = "{[") -> Json:
     raise ValueError(f"no JSON was found in the answer: {strict}")
 
 
+def shallow(value: Json) -> Json:
+    """The value, if it is not nested in too many levels. Raises TooDeep.
+
+    Deeper ones overflow the stack of whoever walks them, sooner or later by how deep the stack is at that time.
+    """
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [item for items in inner for item in items]
+        if not level:
+            return value
+    raise TooDeep
+
+
 def _first_of(texts: Iterator[str] | Sequence[str], decoder: json.JSONDecoder) -> tuple[Json] | None:
     """The first text that begins with a JSON value, as a tuple of one since the value may be null."""
     for text in texts:
         try:
-            return (decoder.raw_decode(text)[0],)
+            return (shallow(decoder.raw_decode(text)[0]),)
         except (ValueError, RecursionError):
             continue
     return None

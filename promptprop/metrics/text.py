@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from promptprop.domain.models import Example, Judgement
+from promptprop.metrics.backtracking import search
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, acceptable, judged, listed, shown
 from promptprop.metrics.normalise import LOOSEST, NormalOptions, normalise
 from promptprop.metrics.patterns import TEXT_LIMIT, compile_pattern
@@ -51,9 +52,9 @@ class Exact(CodeMetric[ExactOptions]):
         answers = acceptable(example.expected)
         if not answers:
             return UNEXPECTED
-        got = self._part(output)
+        got, reached = self._part(output)
         if got is None:
-            where = "" if len(output) <= TEXT_LIMIT else f" in its first {TEXT_LIMIT:,} characters"
+            where = "" if len(output) == reached else f" in its first {reached:,} characters"
             pattern = shown(self.options.extract, 60)
             return judged(0.0, f"expected {listed(answers)}; the answer has no part{where} like {pattern}: "
                                f"{shown(output)}")  # fmt: skip
@@ -62,15 +63,16 @@ class Exact(CodeMetric[ExactOptions]):
             return judged(1.0)
         return judged(0.0, _difference(got, answers))
 
-    def _part(self, output: str) -> str | None:
+    def _part(self, output: str) -> tuple[str | None, int]:
+        """What is compared, and in how many characters it was looked for."""
         if self._extract:
-            match = self._extract.search(output[:TEXT_LIMIT])
+            match, reached = search(self._extract, output[:TEXT_LIMIT])
             if match is None:
-                return None
-            return (match.group(1) or "") if self._extract.groups else match.group()
+                return None, reached
+            return (match.group(1) or "") if self._extract.groups else match.group(), reached
         if self.options.first_line:
-            return next((line for line in output.splitlines() if line.strip()), "")
-        return output
+            return next((line for line in output.splitlines() if line.strip()), ""), len(output)
+        return output, len(output)
 
 
 def _difference(got: str, answers: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,30 @@ def test_any_text_has_a_directness(text: str) -> None:
     found = judge("directness", text).score
     assert found is not None
     assert 0 <= found <= 1
+
+
+@pytest.mark.parametrize("unit", ["[", "![", "[a](", "[a](x", "\n", " ", "**", "`", "- ", "-\n", "# ", "|"])
+@pytest.mark.parametrize("rule", ["no_markdown", "list_items", "json_only"])
+def test_an_answer_that_repeats_itself_takes_no_longer_than_another(unit: str, rule: str) -> None:
+    began = time.thread_time()
+    judge("form", (unit * 100_000)[:100_000] + "x", **{rule: True})
+    assert time.thread_time() - began < 1, "a minute before"
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("see [the page](https://a.example/b_(c))", True),
+        ("see [[1] the page](https://a.example)", False),
+        ("[![a picture](b.png)](c)", True),
+        ("f[i](x)", True),
+        ("a [b] (c)", False),
+    ],
+)
+def test_links_are_markdown(text: str, holds: bool) -> None:
+    assert judge("form", text, no_markdown=True).score == (0 if holds else 1)
+
+
+def test_blank_lines_between_items_do_not_keep_them_from_being_a_list() -> None:
+    assert judge("form", "\n\n - a\n\n\t2. b", list_items=True).score == 1
+    assert judge("form", "- a\n\n\n", list_items=True).score == 0

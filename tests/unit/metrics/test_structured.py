@@ -8,7 +8,7 @@ import pytest
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Example
 from promptprop.metrics.scoring import MetricSpec, build_scorer
-from promptprop.metrics.structured import parse_json
+from promptprop.metrics.structured import DEEPEST, parse_json
 
 SCHEMA = {
     "type": "object",
@@ -134,3 +134,24 @@ def test_schema_and_file_exclude_each_other(judge) -> None:
     for options in ({}, {"schema": {}, "file": "x.json"}):
         with pytest.raises(ConfigError, match="either `schema` or `file`"):
             judge("json_schema", "{}", **options)
+
+
+@pytest.mark.parametrize("levels", [DEEPEST + 1, 400, 900, 50_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_json_in_more_levels_than_a_dataset_has_is_refused_however_deep_the_stack_is(
+    levels: int, opening: str, closing: str
+) -> None:
+    for text in (opening * levels + "1" + closing * levels, '{"a": ' + opening * levels + "1" + closing * levels + "}"):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_json(text)
+        for kind, options in [("json_schema", {"schema": {}}), ("json_fields", {}), ("json_fields", {"lenient": True})]:
+            scorer = build_scorer([MetricSpec("m", kind, options=options)], Path())
+            assert scorer.judge(text, Example("1", {}, {"a": 1}))["m"].score == 0
+
+
+def test_json_in_as_many_levels_as_a_dataset_may_have_is_read() -> None:
+    levels = DEEPEST - 1
+    text = '{"a":' * levels + "[1]" + "}" * levels
+    assert parse_json(text) == json.loads(text)
+    scorer = build_scorer([MetricSpec("m", "json_fields")], Path())
+    assert scorer.judge(text, Example("1", {}, json.loads(text)))["m"].score == 1
