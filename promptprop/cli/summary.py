@@ -87,6 +87,9 @@ def evaluation_parts(
         parts += ["", table_of(["prompt", "metric", "mean"], metrics, right=(2,))]
     parts += ["", *_spend(history), ""]
     facts: list[tuple[str, str | Text]] = []
+    if history.looks:
+        shown = f"promptprop runs show {report.run_id[:8]}{option}"
+        facts.append(("verdict", f"{history.looks[-1].verdict}; `{shown}` tells which rows differ"))
     if history.status != "finished" and not error_follows:
         facts += [
             ("stopped", stop_sentence(history)),
