@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -19,9 +19,14 @@ _WORD = re.compile(r"\w+")
 
 
 class Similarity(CodeMetric[NormalT]):
-    """How alike an answer and the nearest acceptable one are; what equals one of them scores 1."""
+    """How alike an answer and the nearest acceptable one are; what equals one of them scores 1.
+
+    Of very many acceptable answers, those nearest in length are compared: as many as `most` characters allow, those of
+    the answer counted with each.
+    """
 
     needs_expected = True
+    most: ClassVar[int] = 2_000_000
 
     def judge(self, output: str, example: Example) -> Judgement:
         """The similarity to the nearest acceptable answer; None where the row expects nothing."""
@@ -31,11 +36,26 @@ class Similarity(CodeMetric[NormalT]):
         got, *wanted = (normalise(text[:LONGEST], self.options) for text in (output, *answers))
         if got in wanted:
             return judged(1.0)
-        score, nearest = self._nearest(got, wanted)
+        compared = self._compared(got, wanted)
+        score, nearest = self._nearest(got, [wanted[place] for place in compared])
         if score >= 1:
             return judged(1.0)
-        said = f"{score:.2f} alike: expected {shown(answers[nearest])}, got {shown(output)}"
+        said = f"{score:.2f} alike: expected {shown(answers[compared[nearest]])}, got {shown(output)}"
+        if len(compared) < len(wanted):
+            said += f"; the {len(compared):,} nearest in length of {len(wanted):,} acceptable answers were compared"
         return judged(max(0.0, score), said)
+
+    def _compared(self, got: str, wanted: Sequence[str]) -> Sequence[int]:
+        """The places of the wanted texts that are compared, in their order; all but for very many."""
+        if len(wanted) * len(got) + sum(map(len, wanted)) <= self.most:
+            return range(len(wanted))
+        left, kept = self.most, list[int]()
+        for place in sorted(range(len(wanted)), key=lambda place: abs(len(wanted[place]) - len(got))):
+            left -= len(got) + len(wanted[place])
+            if left < 0 and kept:
+                break
+            kept.append(place)
+        return sorted(kept)
 
     @abstractmethod
     def _nearest(self, got: str, wanted: Sequence[str]) -> tuple[float, int]:
@@ -118,6 +138,7 @@ class Bleu(Similarity[NgramOptions]):
     A mean of sentence scores is not the BLEU of a corpus; report that with sacrebleu itself.
     """
 
+    most = 10**9  # it reads the answer once for all
     Options = NgramOptions
     sample = "{id: translation, type: bleu}"
 
@@ -136,6 +157,7 @@ class ChrfOptions(NormalOptions):
 class Chrf(Similarity[ChrfOptions]):
     """chrF, or chrF++ with `words: 2`: F-score of n-grams of characters, against the nearest acceptable answer."""
 
+    most = 150_000  # its n-grams take twenty times as long as edits do
     Options = ChrfOptions
     sample = "{id: translation, type: chrf, words: 2}"
 
