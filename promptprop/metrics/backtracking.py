@@ -41,7 +41,10 @@ def search(pattern: re.Pattern[str], text: str) -> tuple[re.Match[str] | None, i
     for begin in ways.beginnings(text):  # one by one, since a match ends the search, which no count can tell
         if ways.reach(text, begin, first, anywhere=False) < len(text):
             reached = ways.reach(text, begin, others)
-            return pattern.search(text, begin, reached), reached
+            match = pattern.search(text, begin, reached)
+            # what is cut off may have to be empty, or is looked at: then a match that ends at the cut may be none
+            false = match is not None and match.end() == reached < len(text) and ways.looks_ahead
+            return (None if false else match), reached
         match = pattern.match(text, begin)
         if match is not None:
             return match, len(text)
@@ -88,6 +91,7 @@ class Ways:
         self._nodes = [_Node()]  # the end
         self._known: dict[tuple[int, tuple[bool, ...]], Mapping[int, int]] = {}
         self._deepest = 0  # repetitions of one character; more than those of a group is more than can be told so
+        self.looks_ahead = False  # beyond what it takes: at the end, or at what must follow
         self._begin = self._sequence(tree, self._flags, 0, 0)
         self._asking = any(node.asks for node in self._nodes)
         for number in range(len(self._nodes)):
@@ -186,9 +190,11 @@ class Ways:
             return self._new(_Node(tuple(self._sequence(one or (), flags, then, weight) for one in choices)))
         if operator in ("ASSERT", "ASSERT_NOT"):
             direction, body = argument
+            self.looks_ahead |= direction > 0
             # looked at and left: those ways end there; what lies behind is of a fixed length
             return then if direction < 0 else self._new(_Node((self._sequence(body, flags, 0, weight), then)))
         if operator == "AT":
+            self.looks_ahead |= "BEGINNING" not in str(argument)
             return self._new(_Node((then,), asks=_asked(str(argument), flags)))
         return then  # what can never match
 

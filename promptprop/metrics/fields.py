@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from promptprop.domain.models import Example, Json, Judgement, canonical, text_of
+from promptprop.domain.models import Example, Json, Judgement, text_of
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, judged, shown
 from promptprop.metrics.normalise import NormalOptions, normalise
 from promptprop.metrics.numbers import closeness, number_of
 from promptprop.metrics.structured import parse_json, shallow
+from promptprop.metrics.validator import identity
 
 Kind = Literal["exact", "casefold", "numeric", "date", "set", "ignore"]
 _LOOSE = NormalOptions(casefold=True, collapse_whitespace=True)
@@ -191,24 +191,11 @@ def _similarity(rule: FieldRule, expected: Json, got: Json) -> float | None:
         return len(wanted_items & given_items) / len(union) if union else 1.0
     if rule.compare == "casefold":
         return float(normalise(text_of(expected), _LOOSE) == normalise(text_of(got), _LOOSE))
-    return float(_identity(expected) == _identity(got))
-
-
-def _identity(value: Json) -> str:
-    """One text per JSON value: 1 and 1.0 are one value, 1 and true are two, the order of keys is none."""
-    return canonical(_plain(value))
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else (value if math.isfinite(value) else str(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return float(identity(expected) == identity(got))
 
 
 def _items(value: Json) -> set[str]:
-    return {_identity(item) for item in value} if isinstance(value, list | tuple) else {_identity(value)}
+    return {identity(item) for item in value} if isinstance(value, list | tuple) else {identity(value)}
 
 
 def _day(value: Json, formats: tuple[str, ...]) -> dt.date | None:

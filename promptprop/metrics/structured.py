@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Example, Json, Judgement
 from promptprop.metrics.base import CodeMetric, MetricOptions, judged, shown
+from promptprop.metrics.validator import SchemaValidator, TooMuch, brief, pointer
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
 DEEPEST = 100  # levels of nesting, as many as a dataset may have
@@ -129,7 +130,7 @@ class JsonSchema(CodeMetric[JsonSchemaOptions]):
         """Read and check the schema."""
         super().__init__(metric_id, options, folder)
         self._schema = options.inline if options.inline is not None else _read(folder / str(options.file))
-        self._validator = _validator(self._schema)
+        self._validator = SchemaValidator(self._schema)
         self._openers = "[{" if self._schema.get("type") == "array" else "{["
 
     @property
@@ -146,19 +147,22 @@ class JsonSchema(CodeMetric[JsonSchemaOptions]):
         except ValueError as error:
             return judged(0.0, f"{error}; got {shown(output)}")
         try:
-            errors = sorted(
-                self._validator.iter_errors(value), key=lambda e: ([str(p) for p in e.absolute_path], e.message)
-            )
+            errors, all_of_them = self._validator.errors(value)
         except Unresolvable as error:
             return judged(None, f"the schema has a reference that leads nowhere: {error}")
+        except TooMuch as error:
+            return judged(None, f"the answer is too much to be checked against this schema: {error}")
         except (RecursionError, ArithmeticError) as error:
             return judged(0.0, f"the answer is too extreme to be checked: {type(error).__name__}")
         if not errors:
             return judged(1.0)
+        if self.options.partial and not all_of_them:
+            return judged(None, f"the answer has more than {len(errors):,} schema violations, too many to be weighed")
         score = self._share(value, errors) if self.options.partial else 0.0
-        named = "; ".join(f"at {_pointer(e.absolute_path)}: {_brief(e.message)}" for e in errors[:3])
+        named = "; ".join(f"at {pointer(e.absolute_path)}: {brief(e.message)}" for e in errors[:3])
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
-        return judged(score, f"{len(errors)} schema violation{'s' if len(errors) > 1 else ''}: {named}{more}")
+        many = f"{len(errors)} schema violation{'s' if len(errors) > 1 else ''}"
+        return judged(score, f"{many if all_of_them else f'more than {many}'}: {named}{more}")
 
     def _share(self, value: Json, errors: Sequence[Any]) -> float:
         """Valid properties over those required or present; each other fault of the whole counts as one more."""
@@ -180,15 +184,6 @@ class JsonSchema(CodeMetric[JsonSchemaOptions]):
         return max(0.0, 1 - (len(wrong & counted) + others) / (len(counted) + others)) if counted else 0.0
 
 
-def _pointer(path: Sequence[str | int]) -> str:
-    """A JSON pointer (RFC 6901); the whole value is `/`, which reads better than nothing."""
-    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def _brief(message: str) -> str:
-    return message if len(message) <= 100 else f"{message[:60]} … {message[-36:]}"
-
-
 def _read(path: Path) -> dict[str, Any]:
     remedy = "`file` holds a JSON schema as JSON; its path starts at the configuration's folder."
     try:
@@ -200,56 +195,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise ConfigError(f"the schema {path} is not a JSON object", remedy=remedy)
     return schema
-
-
-def _validator(schema: dict[str, Any]) -> Any:
-    """A validator that fetches nothing. Raises ConfigError."""
-    import jsonschema
-    from referencing import Registry
-
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ConfigError(f"the JSON schema is not valid at {_pointer(error.path)}: {_brief(error.message)}") from error
-    except RecursionError as error:
-        raise ConfigError("the JSON schema is nested too deeply") from error
-    ids = {str(value).rstrip("#") for key, value in _entries(schema) if key in ("$id", "id")}
-    for key, value in _entries(schema):
-        if key in ("$ref", "$dynamicRef") and "://" in str(value) and str(value).split("#")[0] not in ids:
-            raise ConfigError(
-                f"the JSON schema refers to {value}, and remote references are not followed",
-                remedy="Copy the definition under `$defs` and refer to `#/$defs/NAME`.",
-            )
-        if key == "$ref" and str(value).startswith("#/") and len(ids) <= 1 and not _leads_somewhere(schema, str(value)):
-            raise ConfigError(f"the JSON schema refers to {value}, which it does not define")
-    return kind(schema, registry=Registry())
-
-
-def _entries(value: Json) -> Iterator[tuple[str, Json]]:
-    """All keys with their values, at any depth, that could be keywords of a schema."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, Mapping):
-            for key, below in item.items():
-                if isinstance(below, str):
-                    yield str(key), below
-                elif key not in ("const", "enum", "examples", "default"):
-                    pending.append(below)
-        elif isinstance(item, list | tuple):
-            pending.extend(item)
-
-
-def _leads_somewhere(schema: Json, reference: str) -> bool:
-    from urllib.parse import unquote
-
-    for part in unquote(reference[2:]).split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(schema, Mapping) and key in schema:
-            schema = schema[key]
-        elif isinstance(schema, list) and key.isascii() and key.isdigit() and int(key) < len(schema):
-            schema = schema[int(key)]
-        else:
-            return False
-    return True

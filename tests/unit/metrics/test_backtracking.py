@@ -65,6 +65,13 @@ def test_a_pattern_that_finds_the_last_number_finds_it_at_the_end_of_a_long_line
     assert search(re.compile(r"(?s).*\b(\d+)"), "x " * 9000)[0] is None
 
 
+@pytest.mark.parametrize("pattern", [r"(\w+\s?)*$", r"(a|aa)+$", r"(?:a|aa)+\b", r"(?:a|aa)+(?!a)"])
+def test_the_end_of_what_is_looked_at_is_not_taken_for_the_end_of_the_text(pattern: str) -> None:
+    match, reached = search(re.compile(f"^{pattern}"), "a" * 19_000 + "a!")
+    assert match is None
+    assert reached < 19_000
+
+
 @pytest.mark.parametrize("pattern", [r"(?:a?|b?){30}c", r"(?:(?:a?|b?){30})*c"])
 def test_a_pattern_that_is_slow_on_any_text_is_refused(pattern: str) -> None:
     with pytest.raises(Tangled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,16 @@ def test_texts_of_any_length_are_compared_in_reasonable_time() -> None:
     long = "word " * 50_000
     for kind in ("edit", "rouge_l", "chrf"):
         assert 0 <= score(kind, long, long[::-1]) <= 1
+
+
+@pytest.mark.parametrize("kind", ["edit", "rouge_l", "chrf"])
+def test_of_very_many_acceptable_answers_those_nearest_in_length_are_compared(kind: str) -> None:
+    many = [f"answer {number} " * (1 + number % 40) for number in range(20_000)]
+    output = "an answer of which there is none " * 600
+    began = time.thread_time()
+    judgement = judge(kind, output, many)
+    assert time.thread_time() - began < 3, "a minute before"
+    assert judgement.score is not None
+    assert "nearest in length of 20,000 acceptable answers were compared" in judgement.feedback
+    assert judge(kind, many[17], many).score == 1, "what equals one of them is found among all"
+    assert "nearest in length" not in judge(kind, "answer", many[:50]).feedback

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,62 @@ def test_json_in_as_many_levels_as_a_dataset_may_have_is_read() -> None:
     assert parse_json(text) == json.loads(text)
     scorer = build_scorer([MetricSpec("m", "json_fields")], Path())
     assert scorer.judge(text, Example("1", {}, json.loads(text)))["m"].score == 1
+
+
+TREE = {"anyOf": [{"items": {"$ref": "#"}, "minItems": 2}, {"type": "array", "items": {"$ref": "#"}, "maxItems": 0}]}
+OBJECTS = json.dumps([{"a": number} if number % 2 else [number] for number in range(5000)])
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "score", "said"),
+    [
+        ({"uniqueItems": True}, OBJECTS, 1, ""),
+        ({"pattern": r"^(a|aa)+$"}, json.dumps("a" * 5000 + "!"), 0, "(in its first 2"),
+        ({"pattern": r".*x.*x.*y"}, json.dumps("x" * 19_000), 0, "(in its first 133 characters)"),
+        (
+            {"patternProperties": {"^(a|aa)+$": {}}},
+            json.dumps({"a" * 5000 + "!": 1}),
+            None,
+            "a key of 5,001 characters",
+        ),
+        (TREE, "[" * 20 + "1" + "]" * 20, None, "takes more than 200,000 steps"),
+        ({"$schema": "https://json-schema.org/draft/2020-12/schema", **TREE}, "[" * 20 + "1" + "]" * 20, None, "steps"),
+        ({"items": {"type": "string"}}, json.dumps([1] * 30_000), 0, "more than "),
+    ],
+)
+def test_a_schema_is_checked_in_steps_that_are_counted(schema: dict, text: str, score: float | None, said: str) -> None:
+    scorer = build_scorer([MetricSpec("form", "json_schema", options={"schema": schema})], Path())
+    began = time.thread_time()
+    judgement = scorer.judge(text, Example("1", {}))["form"]
+    assert time.thread_time() - began < 3, "without a limit, minutes or years"
+    assert judgement.score == score
+    assert said in judgement.feedback
+
+
+def test_very_many_violations_are_not_weighed() -> None:
+    options = {"schema": {"additionalProperties": {"type": "string"}}, "partial": True}
+    scorer = build_scorer([MetricSpec("form", "json_schema", options=options)], Path())
+    judgement = scorer.judge(json.dumps({f"k{n}": 1 for n in range(30_000)}), Example("1", {}))["form"]
+    assert judgement.score is None
+    assert "too many to be weighed" in judgement.feedback
+
+
+@pytest.mark.parametrize(
+    ("text", "unique"),
+    [
+        ("[1, 1.0]", False),
+        ("[1, true, [1], [true]]", True),
+        ('[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', False),
+        ("[]", True),
+    ],
+)
+def test_items_are_unique_as_json_values(text: str, unique: bool) -> None:
+    scorer = build_scorer([MetricSpec("form", "json_schema", options={"schema": {"uniqueItems": True}})], Path())
+    assert scorer.judge(text, Example("1", {}))["form"].score == unique
+
+
+@pytest.mark.parametrize("place", ["pattern", "patternProperties"])
+def test_a_pattern_of_a_schema_that_is_slow_on_any_text_is_refused(place: str) -> None:
+    schema = {place: "(?:a?|b?){30}c" if place == "pattern" else {"(?:a?|b?){30}c": {}}}
+    with pytest.raises(ConfigError, match="has the pattern"):
+        build_scorer([MetricSpec("form", "json_schema", options={"schema": schema})], Path())
