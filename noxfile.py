@@ -44,10 +44,14 @@ def imports(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but benchmarks and campaigns, on two processes; coverage data goes to `.coverage`."""
+    """All tests but benchmarks and campaigns, on two processes; coverage data goes to `.coverage`.
+
+    Tests start hundreds of processes, and each would compile the package anew where bytecode may not be kept.
+    """
     selected = session.posargs or ["-m", "not bench and not campaign"]
     session.run(PYTHON, "-m", "coverage", "erase")
-    session.run(PYTHON, "-m", "pytest", "-n", "2", "--cov", "--cov-report=", *selected)
+    keeping = {"PYTHONDONTWRITEBYTECODE": ""}
+    session.run(PYTHON, "-m", "pytest", "-n", "2", "--cov", "--cov-report=", *selected, env=keeping)
 
 
 @nox.session

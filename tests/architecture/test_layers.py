@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +33,7 @@ THIRD_PARTY_IN_DOMAIN = {
 }
 VAGUE_NAMES = {"helper", "helpers", "util", "utils", "process", "misc", "common", "manager", "managers"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 60, 7
+pytestmark = pytest.mark.no_cover  # reads sources and starts processes: in this one nothing of the package runs
 SHOWN_AFTER = "\x1eloaded:"
 PROBE = f"""
 import json, sys
@@ -57,13 +57,16 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+@cache
+def functions() -> tuple[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef], ...]:
     """Every function of the package, migrations apart: those are long lists of columns."""
-    for path in modules():
-        if "versions" not in path.parts:
-            for node in ast.walk(tree_of(path)):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    yield path, node
+    return tuple(
+        (path, node)
+        for path in modules()
+        if "versions" not in path.parts
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def place(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -17,6 +17,7 @@ from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.domain.models import Ask, Json, Message, Prompt, text_of
 
 BATCHES = 400
+pytestmark = pytest.mark.no_cover  # simulations of the benchmark: what they run of the package, its own tests cover
 EVERY = [pytest.param(family, id=family.name) for family in CHAINS]
 
 

@@ -24,6 +24,7 @@ from promptprop.adapters.models.offline.meaning import reader_of
 from promptprop.domain.errors import BudgetSpent
 from promptprop.domain.models import Ask, Candidate, Cell, Json, Message, Prompt, digest, text_of
 
+pytestmark = pytest.mark.no_cover  # simulations of the benchmark: what they run of the package, its own tests cover
 EVERY = [pytest.param(family, id=family.name) for family in (*TUNING, *REPORTING)]
 FROZEN = "7043941886265642a24197150d02dd6d"
 

@@ -45,6 +45,7 @@ async def caps_that_cut(new_lab: NewLab, count: int) -> list[tuple[str, Budget]]
     ]
 
 
+@pytest.mark.no_cover
 async def test_wherever_a_cap_cuts_the_search_finish_is_paid_and_the_cap_holds(new_lab: NewLab) -> None:
     cuts: dict[str, set[int]] = {}
     for number, (cap, budget) in enumerate(await caps_that_cut(new_lab, 6)):

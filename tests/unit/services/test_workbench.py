@@ -225,6 +225,7 @@ async def test_another_fingerprint_scores_the_recorded_answers_anew(new_kit: Any
     assert len(kit.client.sent) == 6
 
 
+@pytest.mark.no_cover
 async def test_a_block_of_five_thousand_cells_works(new_kit: Any) -> None:
     kit = await new_kit(rows=5000)
     results = await kit.bench().evaluate(cells(5000))

@@ -39,7 +39,10 @@ class Phrases:
         >>> Phrases((("fund",),)).stated_by("Refunds")
         False
         """
-        plain = sentence.translate(_MARKUP)
+        return self.occur_in(sentence.translate(_MARKUP))
+
+    def occur_in(self, plain: str) -> bool:
+        """As `stated_by`, of a sentence without its markup."""
         return bool(self._patterns) and all(pattern.search(plain) for pattern in self._patterns)
 
     def stated_groups(self, sentence: str) -> int:
@@ -159,7 +162,10 @@ def _trimmed(text: str, start: int, end: int) -> Unit:
 
 
 class Reader:
-    """Tells what texts state in one world. Results are kept by text, for prompts are read again and again."""
+    """Tells what texts state in one world.
+
+    Results are kept by text: prompts are read again and again, and a rewrite shares most sentences with its parent.
+    """
 
     def __init__(self, world: World) -> None:
         """Compile the phrases of rules, traps and format."""
@@ -169,13 +175,16 @@ class Reader:
         self._format = Phrases(world.format.shown_by) if world.format else None
         self._when = {key: Phrases((rule.when,)) for key, rule in world.rules.items()}
         self.stated = lru_cache(maxsize=2048)(self._stated)
+        self.sentence = lru_cache(maxsize=8192)(self._sentence)
+        self.at_stake = lru_cache(maxsize=8192)(self._at_stake)
 
-    def sentence(self, text: str) -> Stated:
+    def _sentence(self, text: str) -> Stated:
         """What one sentence states."""
+        plain = text.translate(_MARKUP)
         return Stated(
-            frozenset(key for key, phrases in self._rules.items() if phrases.stated_by(text)),
-            frozenset(key for key, phrases in self._traps.items() if phrases.stated_by(text)),
-            self._format is not None and self._format.stated_by(text),
+            frozenset(key for key, phrases in self._rules.items() if phrases.occur_in(plain)),
+            frozenset(key for key, phrases in self._traps.items() if phrases.occur_in(plain)),
+            self._format is not None and self._format.occur_in(plain),
         )
 
     def _stated(self, text: str) -> Stated:
@@ -184,9 +193,10 @@ class Reader:
             total |= self.sentence(unit.text)
         return total
 
-    def at_stake(self, inputs: str) -> frozenset[str]:
+    def _at_stake(self, inputs: str) -> frozenset[str]:
         """The rules whose `when` phrases occur in a row's inputs."""
-        return frozenset(key for key, phrases in self._when.items() if phrases.stated_by(inputs))
+        plain = inputs.translate(_MARKUP)
+        return frozenset(key for key, phrases in self._when.items() if phrases.occur_in(plain))
 
     def nearly(self, text: str) -> bool:
         """True for a sentence that reads like a rule but holds one group too few: a rule gone wrong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,20 @@ def load_world(path: str | Path, name: str | None = None) -> World:
     tree = read_tree(text, str(path))
     if not isinstance(tree.value, dict):
         raise ConfigError(Problem("a world file is a map of keys", Place(str(path))))
-    return _Check(tree, path).world(name or path.name.removesuffix(SUFFIX))
+    return _world(text, _rows_beside(tree, path), path, name or path.name.removesuffix(SUFFIX))
+
+
+def _rows_beside(tree: Tree, path: Path) -> str | None:
+    """The data file's contents; None where it cannot be read, which the check then tells."""
+    try:
+        return (path.parent / str(tree.value.get("data"))).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=8)  # the models of a run share one world, and what is indexed by it
+def _world(text: str, rows: str | None, path: Path, name: str) -> World:
+    return _Check(read_tree(text, str(path)), path, rows).world(name)
 
 
 def lines_of(text: str) -> list[tuple[str, str]]:
@@ -53,9 +67,10 @@ def lines_of(text: str) -> list[tuple[str, str]]:
 class _Check:
     """Turns a tree into a world, and notes a problem wherever it cannot."""
 
-    def __init__(self, tree: Tree, path: Path) -> None:
+    def __init__(self, tree: Tree, path: Path, rows: str | None) -> None:
         self.tree = tree
         self.path = path
+        self.contents = rows
         self.value: Mapping[str, Json] = tree.value
         self.task: Literal["classify", "extract", "write"] = "classify"
         for task in TASKS:
@@ -228,14 +243,14 @@ class _Check:
         """The rows of the data file, by id."""
         path = self.path.parent / str(self.value["data"])
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            contents = path.read_text(encoding="utf-8") if self.contents is None else self.contents
         except (OSError, UnicodeDecodeError) as error:
             said = getattr(error, "strerror", None) or str(error)
             problem = Problem(f"the rows of the world cannot be read: {path}: {said}", self.tree.place("data"))
             raise ConfigError(problem) from error
         rows: dict[str, WorldRow] = {}
         problems = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(contents.splitlines(), 1):
             if not line.strip():
                 continue
             try:

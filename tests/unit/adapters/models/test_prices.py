@@ -128,6 +128,7 @@ def complaint(model: str, usage: Usage, cost: Cost, service_tier: str | None = N
     return None if near else f"{model} for {usage}: {ours} and not {theirs}"
 
 
+@pytest.mark.no_cover
 def test_every_listed_model_costs_what_litellm_says() -> None:
     cases = ((model, usage) for model in listed() for usage in usages(listed_price(model)))
     found = [complaint(model, usage, vendors_cost) for model, usage in cases]
@@ -135,6 +136,7 @@ def test_every_listed_model_costs_what_litellm_says() -> None:
     assert [one for one in found if one] == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("tier", ["flex", "priority", "fast", "ultrafast", "balanced", "default"])
 def test_tiers_of_service_cost_what_litellm_says(tier: str) -> None:
     tiered = [model for model, entry in listed().items() if any(field.endswith(f"_{tier}") for field in entry)]

@@ -12,6 +12,7 @@ from promptprop.adapters.storage.store import open_store
 SEEDS = [1145, 1331, 1402, *range(9)]  # the first three once found a fault, of the stack or of these checks
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_totals_caps_and_order_hold_in_a_storm_over_all_sessions(tmp_path: Path, seed: int) -> None:

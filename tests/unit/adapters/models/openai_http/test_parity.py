@@ -53,6 +53,7 @@ async def bodies(server: OpenAIServer, model: str, parameters: dict[str, Any]) -
     return sent
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", sorted(PARAMETERS))
 async def test_every_listed_chat_model_of_openai_gets_the_same_body_from_both_clients(
     openai_server: OpenAIServer, kind: str
