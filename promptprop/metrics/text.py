@@ -14,8 +14,8 @@ from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, accep
 from promptprop.metrics.normalise import LOOSEST, NormalOptions, normalise
 from promptprop.metrics.patterns import TEXT_LIMIT, compile_pattern
 
-
 _WORD = re.compile(r"\w")
+_COMPARED = 1_000_000  # characters that are looked through to tell what is wrong with an answer
 
 
 class ExactOptions(NormalOptions):
@@ -83,7 +83,7 @@ def _difference(got: str, answers: list[str]) -> str:
     if not got.strip():
         return f"expected {listed(answers)}, but the answer is empty"
     loose = normalise(got, LOOSEST)
-    for answer in answers:
+    for answer in answers[: max(1, _COMPARED // max(1, len(loose)))]:
         wanted = normalise(answer, LOOSEST)
         if loose == wanted:
             return f"only the format differs: expected {shown(answer)}, got {shown(got)}"
