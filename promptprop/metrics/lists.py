@@ -20,7 +20,7 @@ from promptprop.metrics.structured import parse_json, shallow
 LONGEST = 50_000  # characters of an answer that are read
 MOST_ITEMS = 2000
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
+_RULE = re.compile(r":?-{2,}:?")  # a cell of the line between header and rows
 
 
 class ListOptions(NormalOptions):
@@ -153,7 +153,7 @@ def table_of(value: Json) -> list[list[str]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("```")]
     piped = [line for line in lines if line.count("|") >= 1 and line.strip().startswith("|")]
     if piped:
-        return [_cells(line) for line in piped if not _RULE.match(line)]
+        return [_cells(line) for line in piped if not _is_rule(line)]
     separator = next((mark for mark in ("\t", ";", ",") if lines and all(mark in line for line in lines)), None)
     if separator is None:
         return []
@@ -172,6 +172,11 @@ def _from_json(rows: list[Json]) -> list[list[str]]:
     if rows and all(isinstance(row, list | tuple) for row in rows):
         return [[text_of(cell) for cell in row] for row in rows]
     return []
+
+
+def _is_rule(line: str) -> bool:
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return all(_RULE.fullmatch(cell.strip()) for cell in inner.split("|"))
 
 
 def _cells(line: str) -> list[str]:

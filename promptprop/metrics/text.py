@@ -14,6 +14,9 @@ from promptprop.metrics.base import UNEXPECTED, CodeMetric, MetricOptions, accep
 from promptprop.metrics.normalise import LOOSEST, NormalOptions, normalise
 from promptprop.metrics.patterns import TEXT_LIMIT, compile_pattern
 
+_WORD = re.compile(r"\w")
+_COMPARED = 1_000_000  # characters that are looked through to tell what is wrong with an answer
+
 
 class ExactOptions(NormalOptions):
     """What of the answer is compared, and which differences do not count."""
@@ -80,7 +83,7 @@ def _difference(got: str, answers: list[str]) -> str:
     if not got.strip():
         return f"expected {listed(answers)}, but the answer is empty"
     loose = normalise(got, LOOSEST)
-    for answer in answers:
+    for answer in answers[: max(1, _COMPARED // max(1, len(loose)))]:
         wanted = normalise(answer, LOOSEST)
         if loose == wanted:
             return f"only the format differs: expected {shown(answer)}, got {shown(got)}"
@@ -90,8 +93,12 @@ def _difference(got: str, answers: list[str]) -> str:
 
 
 def _stands_in(value: str, text: str) -> bool:
-    """True if `value` occurs in `text` between word boundaries."""
-    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
+    """True if `value`, which is not empty, occurs in `text` and no word goes on before or behind it."""
+    # not one pattern of the whole value: that compares it anew from each place where texts repeat themselves
+    for begin in re.finditer(rf"(?<!\w){re.escape(value[0])}", text):
+        if text.startswith(value, begin.start()) and not _WORD.match(text, begin.start() + len(value)):
+            return True
+    return False
 
 
 class ContainsOptions(MetricOptions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,24 @@ def test_what_is_no_table() -> None:
     assert judge("table", "x", None).score is None
     assert table_of("just words") == []
     assert table_of('a,"b\nc') == []
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("|---|---|", True), ("| :-- | --: |", True), (" |:--:", True), ("|--", True), ("|-|-|", False), ("||--||", False),
+        ("| -- | x |", False), ("|--|--||", False), ("|", False), ("|-- --|", False),
+    ],
+)  # fmt: skip
+def test_a_line_of_dashes_is_no_row(line: str, rule: bool) -> None:
+    rows = table_of(f"| a | b |\n{line}\n| 1 | 2 |")
+    assert len(rows) == (2 if rule else 3)
+
+
+@pytest.mark.parametrize(
+    "answer", [" " * 49_000 + "| x |", "|" + " " * 49_000 + "x", "| --" + " -" * 20_000, "|" * 50_000]
+)
+def test_a_table_is_read_in_time_that_grows_with_it(answer: str) -> None:
+    began = time.thread_time()
+    judge("table", answer, "| a |\n|---|\n| 1 |")
+    assert time.thread_time() - began < 2, "a minute before"

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import re
+import time
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from promptprop.domain.errors import ConfigError
+from promptprop.domain.models import Example
+from promptprop.metrics.scoring import MetricSpec, build_scorer
 
 
 def test_by_default_only_outer_white_space_is_ignored(judge) -> None:
@@ -113,3 +122,20 @@ def test_an_empty_text_is_never_looked_for(judge) -> None:
     assert judge("contains", "x", "").score is None
     with pytest.raises(ConfigError, match="empty text"):
         judge("contains", "x", values=["a", ""])
+
+
+@pytest.mark.parametrize(("value", "text"), [("a " * 20_000 + "b", "a " * 50_000), ("ab ab c", "ab " * 33_000)])
+def test_texts_that_repeat_themselves_are_looked_through_in_no_time(judge: Any, value: str, text: str) -> None:
+    began = time.thread_time()
+    assert judge("contains", text, value, words=True).score == 0
+    assert judge("exact", text, value).score == 0
+    assert judge("exact", text, [value[:length] + "c" for length in range(1, 400)]).score == 0
+    assert time.thread_time() - began < 2, "many seconds before"
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(value=st.text("ab. é", min_size=1, max_size=4), text=st.text("ab. é", max_size=12))
+def test_whole_words_are_those_that_no_letter_goes_on_from(value: str, text: str) -> None:
+    scorer = build_scorer([MetricSpec("m", "contains", options={"words": True})], Path())
+    found = scorer.score(text, Example("1", {}, value))[1]
+    assert found == float(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None)
