@@ -44,16 +44,6 @@ def test_an_optimization_answers_and_leaves_its_files(cli_project: Path, run_cli
     assert "\x1b" not in ended.out + ended.err
 
 
-@pytest.fixture
-def finished(cli_project: Path, run_cli: Any) -> dict[str, Any]:
-    """A run that is over."""
-    ended = run_cli("optimize", "small.yaml", "--json", "-q")
-    assert ended.code == 0, ended.err
-    assert ended.err == ""
-    found: dict[str, Any] = ended.json
-    return found
-
-
 def test_a_finished_run_is_shown_in_every_way(finished: dict[str, Any], run_cli: Any) -> None:
     short = finished["run_id"][:8]
     listed = run_cli("runs", "list", "--json").json
@@ -72,15 +62,13 @@ def test_a_finished_run_is_shown_in_every_way(finished: dict[str, Any], run_cli:
     assert exported["prompts"][0]["id"] == finished["seed"]["id"]
 
 
-def test_prompts_are_listed_shown_exported_and_compared(
-    finished: dict[str, Any], cli_project: Path, run_cli: Any
-) -> None:
+def test_prompts_are_listed_shown_exported_and_compared(finished: dict[str, Any], run_cli: Any) -> None:
     short = finished["run_id"][:8]
     assert any("seed" in one["aliases"] for one in run_cli("prompts", "list", "--json").json)
     assert run_cli("prompts", "show", f"{short}:seed").out == finished["seed"]["prompt"] + "\n"
     assert run_cli("prompts", "export", short).out == finished["winner"]["prompt"]
     assert run_cli("prompts", "export", "latest", "-o", "out.json").out == ""
-    exported = json.loads((cli_project / "out.json").read_text())
+    exported = json.loads(Path("out.json").read_text())
     assert exported["steps"][0]["messages"][0]["content"] == finished["winner"]["prompt"]
     for kind in ("json", "yaml", "python", "markdown", "md", "txt"):
         assert run_cli("prompts", "export", short, "--format", kind).code == 0
@@ -89,7 +77,7 @@ def test_prompts_are_listed_shown_exported_and_compared(
     assert compared["equal"] is (finished["seed"]["prompt"] == finished["winner"]["prompt"])
 
 
-def test_a_run_is_removed_only_with_consent(finished: dict[str, Any], cli_project: Path, run_cli: Any) -> None:
+def test_a_run_is_removed_only_with_consent(finished: dict[str, Any], run_cli: Any) -> None:
     assert run_cli("runs", "rm", "latest").code == 2
     assert len(run_cli("runs", "list", "--json").json) == 1
     assert run_cli("runs", "rm", "latest", "--purge", "-y").code == 0
@@ -102,30 +90,28 @@ def test_resuming_what_is_finished_refuses_new_caps(finished: dict[str, Any], ru
     assert run_cli("optimize", "--resume", "latest", "--max-calls", "2001").code == 2
 
 
-def test_resuming_with_another_configuration_is_refused(
-    finished: dict[str, Any], cli_project: Path, run_cli: Any
-) -> None:
+def test_resuming_with_another_configuration_is_refused(finished: dict[str, Any], run_cli: Any) -> None:
     assert run_cli("optimize", "small.yaml", "--resume", "latest").code == 0
     ended = run_cli("optimize", "small.yaml", "--resume", "latest", "--seed", "9", "--json")
     assert ended.code == 2
     assert ended.json["error"]["code"] == "snapshot_mismatch"
 
 
-def test_a_winner_is_applied_only_where_it_is_better(finished: dict[str, Any], cli_project: Path, run_cli: Any) -> None:
-    before = (cli_project / "prompt.md").read_text()
+def test_a_winner_is_applied_only_where_it_is_better(finished: dict[str, Any], run_cli: Any) -> None:
+    before = Path("prompt.md").read_text()
     ended = run_cli("optimize", "small.yaml", "--resume", "latest", "--apply", "--json")
     assert ended.code == 0
     assert ended.json["applied"] is (finished["verdict"] == "better")
-    after = (cli_project / "prompt.md").read_text()
+    after = Path("prompt.md").read_text()
     assert after == (finished["winner"]["prompt"] + "\n" if finished["verdict"] == "better" else before)
 
 
-def test_a_file_that_has_changed_is_not_overwritten(finished: dict[str, Any], cli_project: Path, run_cli: Any) -> None:
-    (cli_project / "prompt.md").write_text("mine now: {{ text }}\n")
+def test_a_file_that_has_changed_is_not_overwritten(finished: dict[str, Any], run_cli: Any) -> None:
+    Path("prompt.md").write_text("mine now: {{ text }}\n")
     ended = run_cli("runs", "resume", "latest", "--apply")
     assert ended.code == 0
     assert "not applied" in ended.out
-    assert (cli_project / "prompt.md").read_text() == "mine now: {{ text }}\n"
+    assert Path("prompt.md").read_text() == "mine now: {{ text }}\n"
 
 
 def test_apply_is_refused_before_the_run_where_there_is_no_single_file(cli_project: Path, run_cli: Any) -> None:
