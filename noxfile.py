@@ -101,7 +101,7 @@ def bench_real(session: nox.Session) -> None:
 
 @nox.session
 def campaigns(session: nox.Session) -> None:
-    """Claims in simulated worlds and kills at random points (`PROMPTPROP_KILLS=20` for few), printed; takes long."""
+    """Claims in simulated worlds, kills at random points (`PROMPTPROP_KILLS=20` for few), odd inputs; takes long."""
     _run_marked(session, "campaign", Path("tests/campaigns"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from pydantic import Field
 
 from promptprop.domain.models import Example, Json, Judgement, text_of
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged, shown
+from promptprop.metrics.items import differing, named, read_items
 from promptprop.metrics.normalise import NormalOptions, normalise
-from promptprop.metrics.structured import parse_json, shallow
+from promptprop.metrics.structured import parse_json
 
 LONGEST = 50_000  # characters of an answer that are read
 MOST_ITEMS = 2000
-_BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 _RULE = re.compile(r":?-{2,}:?")  # a cell of the line between header and rows
 
 
@@ -52,11 +51,11 @@ class ListItems(CodeMetric[ListOptions]):
             return judged(1.0)
         missing = list((Counter(wanted) - Counter(got)).elements())
         extra = list((Counter(got) - Counter(wanted)).elements())
-        said = [f"missing: {_named(missing)}"] * bool(missing) + [f"too many: {_named(extra)}"] * bool(extra)
-        return judged(score, "; ".join(said) or f"the items come in another order than {_named(wanted)}")
+        order = f"the items come in another order than {named(wanted, 4, 60)}"
+        return judged(score, differing(missing, extra, 4, 60) or order)
 
     def _items(self, value: Json) -> list[str]:
-        listed = value if isinstance(value, list | tuple) else _lines(text_of(value))
+        listed = value if isinstance(value, list | tuple) else read_items(text_of(value), LONGEST, str.splitlines)
         items = (normalise(text_of(one), self.options) for one in listed[:MOST_ITEMS])
         return [item for item in items if item]
 
@@ -98,9 +97,7 @@ class Table(CodeMetric[TableOptions]):
             return judged(1.0)
         missing = list((Counter(rows) - Counter(answered)).elements())
         extra = list((Counter(answered) - Counter(rows)).elements())
-        said = [f"rows missing: {_named(missing, 2)}"] * bool(missing)
-        said += [f"rows too many: {_named(extra, 2)}"] * bool(extra)
-        return judged(score, "; ".join(said) or "the rows come in another order")
+        return judged(score, differing(missing, extra, 2, 60, "rows ") or "the rows come in another order")
 
     def _table(self, value: Json) -> list[list[str]]:
         rows = table_of(value)
@@ -181,20 +178,3 @@ def _is_rule(line: str) -> bool:
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
-
-
-def _lines(text: str) -> list[Json]:
-    text = text.strip()[:LONGEST]
-    if text.startswith("["):
-        try:
-            value = shallow(json.loads(text))
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, list):
-            return value
-    return [_BULLET.sub("", line) for line in text.splitlines()]
-
-
-def _named(items: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(shown(item, 60) for item in items[:most]) + more

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
 from promptprop.domain.models import Example, Json, Judgement, text_of
-from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged, shown
+from promptprop.metrics.base import UNEXPECTED, CodeMetric, judged
+from promptprop.metrics.items import differing, read_items
 from promptprop.metrics.normalise import NormalOptions, normalise
-from promptprop.metrics.structured import shallow
 
 LONGEST = 20_000  # characters of an answer that are read
-_BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 
 
 class SetOverlapOptions(NormalOptions):
@@ -57,24 +54,14 @@ class SetOverlap(CodeMetric[SetOverlapOptions]):
         score = overlap(len(right), len(wanted), len(got), self.options.measure)
         if score >= 1:
             return judged(1.0)
-        said = [f"missing: {_listed(missing)}"] * bool(missing) + [f"too many: {_listed(extra)}"] * bool(extra)
-        return judged(score, "; ".join(said))
+        return judged(score, differing(missing, extra, 5, 40))
 
     def _items(self, value: Json) -> set[str]:
-        listed = value if isinstance(value, list | tuple) else self._read(text_of(value))
+        listed = value if isinstance(value, list | tuple) else read_items(text_of(value), LONGEST, self._split)
         return {item for item in (normalise(text_of(one), self.options) for one in listed) if item}
 
-    def _read(self, text: str) -> Iterable[Json]:
-        text = text.strip()[:LONGEST]
-        if text.startswith("["):
-            try:
-                value = shallow(json.loads(text))
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, list):
-                return value
-        parts = re.split(f"[{re.escape(self.options.separators)}]", text)
-        return [_BULLET.sub("", part) for part in parts]
+    def _split(self, text: str) -> list[str]:
+        return re.split(f"[{re.escape(self.options.separators)}]", text)
 
 
 def overlap(right: int, wanted: int, got: int, measure: str) -> float:
@@ -94,8 +81,3 @@ def overlap(right: int, wanted: int, got: int, measure: str) -> float:
     if measure == "recall":
         return right / wanted if wanted else 0.0
     return 2 * right / (wanted + got)
-
-
-def _listed(items: list[str]) -> str:
-    more = f" and {len(items) - 5} more" if len(items) > 5 else ""
-    return ", ".join(shown(item, 40) for item in items[:5]) + more

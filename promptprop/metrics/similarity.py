@@ -13,6 +13,7 @@ from promptprop.domain.models import Example, Judgement
 from promptprop.metrics.base import UNEXPECTED, CodeMetric, acceptable, judged, shown
 from promptprop.metrics.normalise import NormalOptions, normalise
 
+ONE_MORE = 60  # characters that could be compared in the time that one more comparison takes to begin
 LONGEST = 20_000  # characters that are compared: edits take time by the product of both lengths
 NormalT = TypeVar("NormalT", bound=NormalOptions)
 _WORD = re.compile(r"\w+")
@@ -47,11 +48,12 @@ class Similarity(CodeMetric[NormalT]):
 
     def _compared(self, got: str, wanted: Sequence[str]) -> Sequence[int]:
         """The places of the wanted texts that are compared, in their order; all but for very many."""
-        if len(wanted) * len(got) + sum(map(len, wanted)) <= self.most:
+        each = len(got) + ONE_MORE
+        if len(wanted) * each + sum(map(len, wanted)) <= self.most:
             return range(len(wanted))
         left, kept = self.most, list[int]()
         for place in sorted(range(len(wanted)), key=lambda place: abs(len(wanted[place]) - len(got))):
-            left -= len(got) + len(wanted[place])
+            left -= each + len(wanted[place])
             if left < 0 and kept:
                 break
             kept.append(place)

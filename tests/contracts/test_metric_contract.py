@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_cases import CASES, Case, write_modules
 
 from promptprop.domain.models import Example, Judgement, storable, text_of
 from promptprop.metrics.base import FEEDBACK_LIMIT, CodeMetric
@@ -19,98 +19,6 @@ from promptprop.metrics.registry import METRICS, load_metric, option_models
 from promptprop.metrics.scoring import MetricSpec, Scorer, build_scorer
 from promptprop.ports import AwaitingMetric, Metric
 
-
-@dataclass(frozen=True)
-class Case:
-    """A metric with options, an expected answer, and an answer that deserves 1."""
-
-    type: str
-    expected: Any
-    perfect: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-FIELDS = {"a": "numeric", "b": "set", "c": {"compare": "date", "weight": 2}, "d.0.e": "casefold"}
-SCHEMA = {"type": "object", "required": ["desk"], "properties": {"desk": {"enum": ["billing", "sales"]}}}
-CASES = [
-    Case("exact", "billing", " billing\n"),
-    Case(
-        "exact",
-        ["x", "billing"],
-        "Sure.\nAnswer: “Billing”!",
-        {"extract": "Answer: (.*)", "strip_quotes": True, "strip_punctuation": True, "casefold": True},
-    ),
-    Case(
-        "exact",
-        "one two",
-        "\n ONE  two\nmore",
-        {"first_line": True, "collapse_whitespace": True, "casefold": True, "unicode": "NFKC"},
-    ),
-    Case("contains", ["a", "b"], "b"),
-    Case(
-        "contains",
-        None,
-        "Please, thank you",
-        {"values": ["thank", "please"], "match": "all", "casefold": True, "words": True, "partial": True},
-    ),
-    Case("regex", r"^T-\d+", "T-12 is it"),
-    Case("regex", None, "T-12", {"pattern": r"t-\d+", "mode": "fullmatch", "ignore_case": True, "dotall": True}),
-    Case("numeric", 1234.5, "That makes $1,234.50"),
-    Case("numeric", "12 %", "0,12", {"decimal": ",", "percent": True, "take": "only", "linear": 0.5, "relative": 0.1}),
-    Case("json_schema", None, '{"desk": "sales"}', {"schema": SCHEMA}),
-    Case(
-        "json_schema",
-        None,
-        'So:\n```json\n{"desk": "sales"}\n```',
-        {"schema": SCHEMA, "lenient": True, "partial": True},
-    ),
-    Case("json_fields", {"a": 1, "b": {"c": [1]}}, '{"b": {"c": [1.0]}, "a": 1}'),
-    Case(
-        "json_fields",
-        {"a": "1", "b": [1, 2], "c": "2024-01-02", "d": [{"e": "X"}]},
-        'x {"a": 1, "b": [2, 1], "c": "2024/1/2", "d": [{"e": " x"}]} y',
-        {"fields": FIELDS, "extra": 0.5, "lenient": True},
-    ),
-    Case("set", ["billing", "sales"], "- Sales\n- “billing”"),
-    Case("set", "a, b", '["B", "a", "b"]', {"measure": "jaccard", "casefold": True}),
-    Case("set", [], "", {"measure": "recall"}),
-    Case("edit", ["x", "billing"], " billing"),
-    Case("edit", "one two", "two one", {"by": "token_set"}),
-    Case("edit", "Jon", "jon", {"by": "jaro_winkler", "casefold": True}),
-    Case("rouge_l", "It is on its way.", "it is on its way"),
-    Case("rouge_l", "on its way", "It is on its way today.", {"measure": "recall"}),
-    Case("bleu", ["a", "It is on its way."], "It is on its way."),
-    Case("chrf", "It is on its way.", "It is on its way.", {"words": 2}),
-    Case("list", ["first", "second"], "1. First\n2. second"),
-    Case("list", "b\na", '["a", "b"]', {"order": False}),
-    Case("table", [{"a": 1, "b": 2}], "| b | a |\n|---|---|\n| 2 | 1 |"),
-    Case("table", "x,y\n1,2\n3,4", "x;y\n1;2\n3;4", {"order": True, "header": "ignore"}),
-    Case("length", None, "one two three", {"least": 2, "most": 3}),
-    Case("length", None, "One. Two!", {"unit": "sentences", "most": 2, "tolerance": 0}),
-    Case(
-        "form",
-        None,
-        "Dear Ann, yes.",
-        {
-            "one_line": True,
-            "no_markdown": True,
-            "starts_with": "Dear",
-            "ends_with": "yes.",
-            "matches": "Dear.*",
-            "forbids": ["sorry"],
-            "partial": True,
-        },
-    ),
-    Case("form", None, '{"a": 1}', {"json_only": True}),
-    Case("form", None, "yes", {"one_of": ["yes", "no"]}),
-    Case("form", None, "- a\n- b", {"list_items": True}),
-    Case("directness", None, "Billing."),
-    Case("python:./mine.py:equal", "x", "x"),
-    Case("python", None, "four", {"function": "mine.long_enough", "arguments": {"limit": 3}}),
-    Case("python:./mine.py:later", "x", "x", {"concurrency": 2, "timeout": 5}),
-    Case("python:./mine.py:Long", None, "four", {"arguments": {"limit": 3}}),
-    Case("python:./mine.py:LongLater", None, "four", {"arguments": {"limit": 3}}),
-]
 NAMES = [f"{case.type}-{position}" for position, case in enumerate(CASES)]
 
 json_values = st.recursive(
@@ -132,17 +40,7 @@ odd_outputs = st.one_of(
 @pytest.fixture(scope="module")
 def metric_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("metrics")
-    (folder / "mine.py").write_text(
-        "def equal(output, expected):\n    return output == expected\n"
-        "def long_enough(output, example, *, limit):\n    return min(1.0, len(output) / limit)\n"
-        "async def later(output, expected):\n    return output == expected\n"
-        "class Long:\n"
-        "    def __init__(self, limit):\n        self.limit = limit\n"
-        "    def judge(self, output, example):\n        return long_enough(output, example, limit=self.limit)\n"
-        "class LongLater(Long):\n"
-        "    async def judge(self, output, example):\n        return super().judge(output, example)\n"
-    )
-    (folder / "metrics.py").write_text("def tone(output, expected, limit):\n    return len(output) > limit\n")
+    write_modules(folder)
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,16 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_cases import ASKING_CASES, SETTING, Case, led
 
-from promptprop.domain.models import Example, Judgement, storable
+from promptprop.domain.models import Example, storable
 from promptprop.domain.vectors import vector_text
-from promptprop.metrics.base import FEEDBACK_LIMIT, AskingMetric, Seat, Setting
+from promptprop.metrics.base import FEEDBACK_LIMIT, AskingMetric
 from promptprop.metrics.registry import METRICS, load_metric, option_models
 from promptprop.metrics.scoring import MetricSpec, build_scorer
-from promptprop.ports import ModelMetric, Told
+from promptprop.ports import ModelMetric
 
-SETTING = Setting("Answer the question.", (Seat("one"), Seat("two", 2.0), Seat("three")), embeds=True)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A metric with options, and a reply that deserves 1 from every model."""
-
-    type: str
-    perfect: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-CASES = [
-    Case("jury", '{"score": 100, "reason": "right"}'),
-    Case("jury", '{"score": 100, "reason": "right"}', {"cascade": {"first": "two"}, "aggregate": "mean", "least": 2}),
-    Case("jury", '{"scores": {"a": 100}, "reason": ""}', {"rubric": [{"id": "a", "says": "is right"}], "turn": False}),
-]
-VECTOR = vector_text([0.6, 0.8])
-CASES += [Case("embedding", VECTOR), Case("embedding", VECTOR, {"low": 0.2, "high": 0.9})]
-NAMES = [f"{case.type}-{position}" for position, case in enumerate(CASES)]
+NAMES = [f"{case.type}-{position}" for position, case in enumerate(ASKING_CASES)]
 ASKING = [name for name in METRICS if issubclass(load_metric(name), AskingMetric)]
 surrogates = st.text(st.characters(blacklist_categories=()), max_size=40)
 json_values = st.recursive(
@@ -57,42 +38,24 @@ def metric_of(case: Case) -> ModelMetric:
     return build_scorer([MetricSpec("m", case.type, options=case.options)], Path(), SETTING).asking[0]
 
 
-def led(
-    metric: ModelMetric, output: str, example: Example, told_of: list[str | None]
-) -> tuple[dict[str, Judgement], list[Told]]:
-    """The judgements, and all that was told on the way."""
-    told: list[Told] = []
-    most = sum(bound.calls for bound in metric.bounds)
-    while True:
-        said = metric.consider(output, example, {}, list(told))
-        if isinstance(said, dict):
-            return said, told
-        assert said, "either questions or judgements"
-        assert len(told) + len(said) <= most, "no more than its bounds"
-        for question in said:
-            assert question.endpoint in {bound.endpoint for bound in metric.bounds}
-            text = told_of[len(told) % len(told_of)]
-            told.append(Told(question, None if text is None else storable(text), "" if text is not None else "failed"))
-
-
 def test_every_registered_type_has_a_case() -> None:
-    assert {case.type for case in CASES} == set(ASKING)
+    assert {case.type for case in ASKING_CASES} == set(ASKING)
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("case", ASKING_CASES, ids=NAMES)
 def test_replies_that_deserve_it_give_one(case: Case) -> None:
     said, _ = led(metric_of(case), "an answer", Example("1", {"x": "y"}, "an answer"), [case.perfect])
     assert said["m"].score == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("case", ASKING_CASES, ids=NAMES)
 def test_calls_that_fail_leave_the_answer_without_a_score(case: Case) -> None:
     said, _ = led(metric_of(case), "an answer", Example("1", {"x": "y"}, "expected"), [None])
     assert said["m"].score is None
     assert said["m"].feedback
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("case", ASKING_CASES, ids=NAMES)
 def test_whatever_it_is_told_it_ends_within_bounds_and_alike_twice(case: Case) -> None:
     metric = metric_of(case)
 
