@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from metric_cases import write_modules
-from metric_trial import tried
+from metric_trial import SLOW, tried
 
 from promptprop.metrics.registry import METRICS
 
@@ -24,3 +24,4 @@ def test_thousands_of_odd_inputs_raise_nothing_and_are_judged_swiftly_and_alike_
     trial = tried(name, INPUTS, SEED, tmp_path)
     print(f"\n{trial}")
     assert trial.inputs == INPUTS
+    assert trial.slowest < SLOW, trial.worst

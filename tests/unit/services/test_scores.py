@@ -146,9 +146,10 @@ async def test_a_run_that_is_given_up_leaves_no_metric_behind(new_kit: Any) -> N
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await asyncio.sleep(0.1)  # what was handed over to the other loop just before may still begin
     begun = len(service_of(kit).calls)
     await asyncio.sleep(0.2)
-    assert len(service_of(kit).calls) == begun < 60
+    assert len(service_of(kit).calls) == begun <= 2 * 4
 
 
 async def test_a_metric_that_is_not_swift_judges_when_no_request_is_under_way(
