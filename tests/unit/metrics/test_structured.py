@@ -183,7 +183,7 @@ def test_a_schema_is_checked_in_steps_that_are_counted(schema: dict, text: str, 
     scorer = build_scorer([MetricSpec("form", "json_schema", options={"schema": schema})], Path())
     began = time.thread_time()
     judgement = scorer.judge(text, Example("1", {}))["form"]
-    assert time.thread_time() - began < 3, "without a limit, minutes or years"
+    assert time.thread_time() - began < 20, "without a limit, minutes or years"
     assert judgement.score == score
     assert said in judgement.feedback
 
