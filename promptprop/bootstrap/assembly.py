@@ -12,7 +12,7 @@ from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import RUNS, is_simulated, open_endpoints, price_endpoints, require_priced
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Json, Program, Prompt, Row, Step, digest, text_of
+from promptprop.domain.models import Candidate, Demo, Evaluation, Json, Program, Prompt, Row, Step, digest, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         )
     config = RunConfig.model_validate(run.snapshot["config"])
     budget = config.budget.budget
-    endpoints, specs = await open_endpoints(config, environment, run.activity)
+    offline = bool(run.snapshot.get("options", {}).get("offline"))
+    endpoints, specs = await open_endpoints(config, environment, run.activity, recorded=offline)
     try:
         optimizer, brief = build_search(store, run, config)
         ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run))
@@ -79,7 +80,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
             endpoints=specs,
             clock=SystemClock(),
             max_error_rate=config.max_error_rate,
-            longest_inputs=_longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test]),
+            longest_inputs=longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test]),
         )
         require_priced(config, specs)
         if run.activity == "optimize":
@@ -132,9 +133,7 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
     from promptprop.services.evaluate import Scoring
 
     program = Program(tuple(Step(*parts) for parts in run.snapshot["program"]))
-    seeds = tuple(
-        Candidate({step: Prompt.from_json(prompt) for step, prompt in seed}) for seed in run.snapshot["seeds"]
-    )
+    seeds = seeds_of(run)
     rows = store.rows(run.dataset_id)
     options: Mapping[str, Json] = run.snapshot.get("options", {})
     split = config.data.split
@@ -150,8 +149,8 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
             if wanted is None:
                 raise UsageError(f"there is no split {chosen!r}", remedy=f"one of: all, {', '.join(ratios)}")
             parts = {**parts, "select": split_rows(rows, ratios, split.seed)[wanted]}
-        gate = options.get("gate")
-        optimizer = Scoring(chosen, int(options.get("repeats", 1))) if gate is None else build_gate(gate, chosen)
+        checking = options.get("gate") is not None
+        optimizer = build_gate(store, run, options) if checking else Scoring(chosen, int(options.get("repeats", 1)))
     else:
         found = split_rows(rows, ratios, split.seed)
         select, confirm = cut(found["select"], CONFIRM_SHARE, split.seed, "confirm")
@@ -171,18 +170,37 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
     return optimizer, brief
 
 
-def build_gate(options: Mapping[str, Json], split: str) -> Optimizer:
-    """The gate that a run's options describe."""
-    from promptprop.domain.gate_config import GateConfig
-    from promptprop.services.gatekeeping import CriticalRows, Gate
+def seeds_of(run: RunRow) -> tuple[Candidate, ...]:
+    """The prompts that a run began with."""
+    seeds = run.snapshot["seeds"]
+    demos = run.snapshot.get("demos") or [[] for _ in seeds]
+    return tuple(
+        Candidate({step: Prompt.from_json(prompt) for step, prompt in seed}, tuple(Demo(*demo) for demo in shown))
+        for seed, shown in zip(seeds, demos, strict=True)
+    )
 
-    settings = GateConfig.model_validate(options)
+
+def build_gate(store: SqlStore, run: RunRow, options: Mapping[str, Json]) -> Optimizer:
+    """The gate that a run's options describe, with the answers of a stored baseline that lie with the run."""
+    from promptprop.domain.gate_config import GateConfig
+    from promptprop.services.gate_tests import Guard
+    from promptprop.services.gatekeeping import CriticalRows, Gate, StoredAnswers
+
+    settings = GateConfig.model_validate(options["gate"])
     wanted = settings.critical
     critical = CriticalRows(wanted.tag, wanted.passes, wanted.answers) if wanted else None
-    return Gate(settings.rule, settings.metric, critical, split)
+    guards = tuple(Guard(name, limit) for name, limit in settings.guards.items())
+    stored = None
+    if options.get("stored"):
+        answers: dict[str, list[Evaluation]] = {}
+        for one in store.evaluations(run.id, options["stored"]):
+            answers.setdefault(one.example_id, []).append(one)
+        stored = StoredAnswers(options["stored"], answers)
+    split = str(options.get("split", "all"))
+    return Gate(settings.rule, settings.metric, critical, split, guards, stored, bool(options.get("anew")))
 
 
-def _longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> int:
+def longest_inputs(store: SqlStore, dataset_id: str, rows: Sequence[Row]) -> int:
     """UTF-8 bytes of the longest inputs among these rows: what bounds the cost of an evaluation in FINISH."""
     longest = 0
     for start in range(0, len(rows), 1000):
@@ -203,8 +221,8 @@ async def plan_run(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     optimizer, brief = build_search(store, run, config)
     rows = (brief.train or brief.select)[:PLAN_SAMPLE]
     sample = store.examples(run.dataset_id, [row.id for row in rows])
-    longest_inputs = _longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test])
+    longest = longest_inputs(store, run.dataset_id, [*brief.confirm, *brief.test])
     scorer = build_run_scorer(config, Path(run.snapshot["folder"]), run.snapshot["roles"])
     questions = questions_of(scorer)
-    reserve = finish_reserve(optimizer, brief, specs, longest_inputs, questions)
+    reserve = finish_reserve(optimizer, brief, specs, longest, questions)
     return make_plan(brief, optimizer.shape(brief), specs, sample, config.budget.budget, reserve, questions)

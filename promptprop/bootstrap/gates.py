@@ -5,15 +5,16 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.domain.errors import BaselineMissing, ConfigError, UsageError
-from promptprop.domain.models import Candidate, Json, Program
+from promptprop.domain.models import Candidate, Json
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.baseline import Baseline
     from promptprop.domain.config import PromptConfig, RunConfig
     from promptprop.domain.events import GateLooked
     from promptprop.domain.gate_config import GateConfig
@@ -21,20 +22,29 @@ if TYPE_CHECKING:
     from promptprop.domain.power import Noise
     from promptprop.ports import RunRow
     from promptprop.services.flips import Flip
+    from promptprop.services.plan import Plan
 
 GIT = "git:"
+SAMPLE = 50  # rows by which a plan estimates
 EARLIER = 200  # runs that are looked through for answers to the same rows
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a gate will see: the smallest drop that fails with the power asked for, and the most that it takes."""
+    """What a gate will see: the smallest drop that fails with the power asked for, and what it takes.
+
+    `sides` prompts are asked. `most_calls` and `most_picousd` are for all looks, answers on record not counted;
+    `usual_picousd` is for one look by what answers have cost before. Money is None where it is not known.
+    """
 
     rows: int
     smallest: float | None
     power_at_margin: float
     noise: Noise
+    sides: int
     most_calls: int
+    most_picousd: int | None
+    usual_picousd: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class GateReport:
     labels: tuple[str, str]
     texts: tuple[str, str]
     flips: tuple[Flip, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def last(self) -> GateLooked:
@@ -101,32 +112,92 @@ def _text_at(path: Path, revision: str) -> str:
         raise ConfigError(f"{path.name} at {revision} is not UTF-8") from error
 
 
-def outlook_of(store: SqlStore, run: RunRow, settings: GateConfig, program: Program) -> Outlook:
-    """What the gate of a drafted run will see, by the noise of earlier answers to the same rows."""
+def outlook_of(
+    store: SqlStore, run: RunRow, settings: GateConfig, environment: Mapping[str, str], stored: Baseline | None = None
+) -> Outlook:
+    """What the gate of a drafted run will see and may take, by the noise of earlier answers to the same rows.
+
+    Those of a stored baseline stand before the ones on record. A gate of several tests sees what its share of the level
+    sees: the one that Holm's procedure begins with.
+    """
     from promptprop.bootstrap.assembly import build_search
     from promptprop.domain.config import RunConfig
     from promptprop.domain.power import chances_of, noise_of, smallest_drop
-    from promptprop.services.gatekeeping import SCORE, clusters_of
+    from promptprop.services.gate_tests import SCORE, clusters_of
 
-    _, brief = build_search(store, run, RunConfig.model_validate(run.snapshot["config"]))
-    rows = brief.select
-    scores = _earlier_scores(store, run, brief.seeds[0].id, settings.metric[0] if settings.metric else SCORE)
+    config = RunConfig.model_validate(run.snapshot["config"])
+    _, brief = build_search(store, run, config)
+    rows, metric = brief.select, settings.metric[0] if settings.metric else SCORE
+    if stored is not None:
+        known_rows = {one.id for one in stored.rows}
+        rows = tuple(row for row in rows if row.id in known_rows)
+        scores = _stored_scores(stored, metric)
+    else:
+        scores = _earlier_scores(store, run, brief.seeds[0].id, metric)
     clusters = clusters_of(rows)
     noise = noise_of([scores.get(row.id, []) for row in rows], clusters)
     sizes = sorted(Counter(clusters).values()) if clusters else ()
-    at_margin = chances_of(noise, settings.rule, len(rows), settings.margin, sizes).fails if settings.margin else 0.0
+    rule = replace(settings.rule, alpha=settings.alpha / (max(1, len(settings.metric)) + len(settings.guards)))
+    at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes).fails if settings.margin else 0.0
+    asked = [brief.seeds[-1]] if stored else brief.unique_seeds
+    plan = _plan(store, run, config, environment, len(rows) * len(asked) * settings.replicates[-1])
+    known = [cost for seed in asked if (cost := _usual_cost(store, run, seed.id)) is not None]
     return Outlook(
         rows=len(rows),
-        smallest=smallest_drop(noise, settings.rule, len(rows), settings.power, sizes),
+        smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes),
         power_at_margin=at_margin,
         noise=noise,
-        most_calls=2 * len(rows) * settings.replicates[-1] * len(program.steps),
+        sides=len(asked),
+        most_calls=plan.finish.likely.calls,
+        most_picousd=plan.finish.high.picousd if plan.priced else None,
+        usual_picousd=round(sum(known) / len(known) * len(rows) * len(asked)) if known else None,
     )
+
+
+def _plan(store: SqlStore, run: RunRow, config: RunConfig, environment: Mapping[str, str], evaluations: int) -> Plan:
+    """The plan of so many evaluations of a drafted check."""
+    from promptprop.bootstrap.assembly import build_search, longest_inputs
+    from promptprop.bootstrap.metrics import build_run_scorer
+    from promptprop.bootstrap.models import price_endpoints
+    from promptprop.ports import Shape
+    from promptprop.services.plan import make_plan
+    from promptprop.services.reserve import questions_of, reserve_for, uses_of
+
+    specs = price_endpoints(config, environment, "check")
+    _, brief = build_search(store, run, config)
+    sample = store.examples(run.dataset_id, [row.id for row in brief.select[:SAMPLE]])
+    questions = questions_of(build_run_scorer(config, Path(run.snapshot["folder"]), run.snapshot["roles"]))
+    longest = longest_inputs(store, run.dataset_id, brief.select) * max(uses_of(seed) for seed in brief.seeds)
+    length = max(seed.length for seed in brief.seeds)
+    reserve = reserve_for(brief.program, specs, longest, evaluations, length, questions)
+    shape = Shape(0, 0, 0, evaluations, 0, 0, 0)
+    return make_plan(brief, shape, specs, sample, config.budget.budget, reserve, questions)
+
+
+def _usual_cost(store: SqlStore, run: RunRow, candidate_id: str) -> float | None:
+    """What an answer of this prompt has cost by the newest run that knows it, in 10⁻¹² USD."""
+    for earlier in store.runs(EARLIER):
+        if earlier.dataset_id == run.dataset_id:
+            costs = store.evaluation_costs(earlier.id, candidate_id)
+            if costs.count and not costs.unpriced:
+                return costs.picousd / costs.count
+    return None
+
+
+def _stored_scores(stored: Baseline, metric: str) -> Mapping[str, list[float]]:
+    from promptprop.services.gate_tests import value_of
+
+    found: dict[str, list[float]] = {}
+    for one in stored.evaluations(row.id for row in stored.rows):
+        value = value_of(one, metric)
+        if value is not None:
+            found.setdefault(one.example_id, []).append(value)
+    return found
 
 
 def _earlier_scores(store: SqlStore, run: RunRow, candidate_id: str, metric: str) -> Mapping[str, list[float]]:
     """What this prompt scored on these rows before, by the same metrics: one score for each replicate of a row."""
-    from promptprop.services.gatekeeping import value_of
+    from promptprop.services.gate_tests import value_of
 
     known: dict[tuple[str, int], float] = {}
     for earlier in store.runs(EARLIER):
@@ -144,21 +215,32 @@ def _earlier_scores(store: SqlStore, run: RunRow, candidate_id: str, metric: str
 
 def gate_report(store: SqlStore, run: RunRow, history: History) -> GateReport:
     """The report of a check that came to its end."""
+    from promptprop.bootstrap.assembly import seeds_of
     from promptprop.domain.gate_config import GateConfig
     from promptprop.services.flips import flips_of
-    from promptprop.services.gatekeeping import SCORE
+    from promptprop.services.gate_tests import SCORE
     from promptprop.services.judging import newest
 
     options: Mapping[str, Json] = run.snapshot["options"]
     settings = GateConfig.model_validate(options["gate"])
     last = history.looks[-1]
-    kept = {key: proposal.candidate for key, proposal in store.candidates(run.id).items()}
     evaluations = newest(store.evaluations(run.id))
     ids: Sequence[str] = list(dict.fromkeys(one.example_id for one in evaluations))
     examples = {one.id: one for one in store.examples(run.dataset_id, ids)}
     metric = settings.metric[0] if settings.metric else SCORE
     flips = flips_of(evaluations, examples, last.baseline_id, last.candidate_id, metric)
-    baseline, candidate = kept[last.baseline_id], kept[last.candidate_id]
+    seeds = seeds_of(run)
+    baseline, candidate = seeds[0], seeds[-1]
     labels = (str(options.get("baseline", "baseline")), "the configuration")
     texts = baseline.text, candidate.text
-    return GateReport(run.id, run.name, last.verdict, history, settings, labels, texts, tuple(flips))
+    return GateReport(
+        run.id,
+        run.name,
+        last.verdict,
+        history,
+        settings,
+        labels,
+        texts,
+        tuple(flips),
+        tuple(options.get("differences", ())),
+    )

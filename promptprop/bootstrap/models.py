@@ -53,23 +53,28 @@ def asked_by_metrics(config: RunConfig) -> set[str]:
 
 
 async def open_endpoints(
-    config: RunConfig, environment: Mapping[str, str], activity: str
+    config: RunConfig, environment: Mapping[str, str], activity: str, *, recorded: bool = False
 ) -> tuple[dict[str, Endpoint], dict[str, EndpointSpec]]:
-    """Endpoints with their clients, and what requests to them say. Raises ConfigError where a key is missing."""
+    """Endpoints with their clients, and what requests to them say. Raises ConfigError where a key is missing.
+
+    `recorded` opens none: only what the run was given from a recording answers it, and no key is needed.
+    """
     from promptprop.adapters.models.circuit import CALLERS, ROLE_CALLERS, Circuit
     from promptprop.adapters.models.embedding import EmbeddingClient
     from promptprop.adapters.models.endpoint import Endpoint
     from promptprop.adapters.models.limiter import Limiter
+    from promptprop.adapters.models.recorded import RecordedClient
     from promptprop.adapters.models.retry import Retries
 
     models = needed_endpoints(config, activity)
     client: ModelClient
-    check_keys(config, environment, activity)
+    if not recorded:
+        check_keys(config, environment, activity)
     endpoints: dict[str, Endpoint] = {}
     for alias, model in models.items():
         try:
-            client = await open_client(config, model, environment, f"models.{alias}")
-            if alias == "embed":
+            client = RecordedClient() if recorded else await open_client(config, model, environment, f"models.{alias}")
+            if alias == "embed" and not recorded:
                 client = EmbeddingClient(client, simulated=is_simulated(model, environment))
         except BaseException:
             for opened in endpoints.values():
@@ -87,13 +92,22 @@ async def open_endpoints(
             retries=Retries(count=model.retries),
             timeout=model.timeout,
             max_tokens=_longest_answer(alias, model),
-            price=_configured_price(model) or client.price(),
+            price=client.price() if recorded else _configured_price(model) or client.price(),
         )
     specs = {
         alias: _spec(config, alias, _named(models[alias], environment, alias), endpoint.price)
         for alias, endpoint in endpoints.items()
     }
     return endpoints, specs
+
+
+def identities(config: RunConfig, environment: Mapping[str, str], activity: str) -> dict[str, dict[str, Json]]:
+    """What answers at each endpoint of an activity: the model's name and all that shapes its answers."""
+    found = {}
+    for alias, model in needed_endpoints(config, activity).items():
+        named = _named(model, environment, alias)
+        found[alias] = {"model": named.model, **parameters_of(config, named, _longest_answer(alias, named))}
+    return found
 
 
 def price_endpoints(config: RunConfig, environment: Mapping[str, str], activity: str) -> dict[str, EndpointSpec]:

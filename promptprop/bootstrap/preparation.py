@@ -60,6 +60,7 @@ async def prepare(
         "path": str(loaded.path),
         "program": [[step.id, step.output, step.endpoint] for step in program.steps],
         "seeds": [[[step, prompt.as_json()] for step, prompt in seed.prompts.items()] for seed in seeds],
+        "demos": [[[demo.example_id, dict(demo.inputs), demo.output] for demo in seed.demos] for seed in seeds],
         "roles": templates,
         "scorer": build_run_scorer(config, loaded.path.parent, templates).fingerprint,
         "folder": str(loaded.path.resolve().parent),

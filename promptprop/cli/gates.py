@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.gate_words import gate_markdown, row_words, verdict_words
-from promptprop.adapters.files.report_words import counted, points, shortened
+from promptprop.adapters.files.report_words import counted, money, points, shortened
 from promptprop.cli.plain import one_line
 from promptprop.domain.models import Json, text_of
 from promptprop.domain.report import SIMULATED_NOTE, estimate_json, line_diff, spend_json
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from promptprop.bootstrap.checks import CheckRequest
     from promptprop.bootstrap.gates import GateReport, Outlook
-    from promptprop.domain.gate_config import GateConfig
     from promptprop.services.flips import Flip
 
 ROWS = 10  # that are shown on each side
@@ -24,8 +24,9 @@ ANNOTATIONS = 10  # that GitHub shows of a step
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
 
-def outlook_words(outlook: Outlook, settings: GateConfig) -> list[tuple[str, str]]:
+def outlook_words(outlook: Outlook, request: CheckRequest) -> list[tuple[str, str]]:
     """What the gate will see, and what it may take."""
+    settings = request.settings
     share = f"{100 * settings.power:.0f} %"
     if outlook.smallest is None:
         sees = f"no drop fails with {share} power on {counted(outlook.rows, 'row')}"
@@ -39,8 +40,18 @@ def outlook_words(outlook: Outlook, settings: GateConfig) -> list[tuple[str, str
         ("rows", f"{outlook.rows:,}, {replicates} answers each while undecided"),
         ("sees", sees),
         ("noise", assumed),
-        ("takes", f"at most {counted(outlook.most_calls, 'call')} of the prompts, both together"),
+        ("takes", "nothing: all answers come from the recording" if request.offline else _takes(outlook)),
     ]
+
+
+def _takes(outlook: Outlook) -> str:
+    """Calls and money at most, and what one look has cost before."""
+    who = "both prompts" if outlook.sides == 2 else "the candidate; the baseline's answers are stored"
+    most = f"at most {counted(outlook.most_calls, 'call')}"
+    if outlook.most_picousd is not None:
+        most += f" and {money(outlook.most_picousd)}"
+    usual = "" if outlook.usual_picousd is None else f"; one look by earlier answers {money(outlook.usual_picousd)}"
+    return f"{most}, for {who}{usual}"
 
 
 def sentence_of(report: GateReport) -> str:

@@ -12,6 +12,10 @@ COMMANDS: dict[str, str] = {
     "optimize": f"{_HERE}.optimize:optimize",
     "eval": f"{_HERE}.evaluate:evaluate",
     "check": f"{_HERE}.check:check",
+    "baseline accept": f"{_HERE}.baseline_accept:accept",
+    "baseline list": f"{_HERE}.baseline_list:list_baselines",
+    "baseline show": f"{_HERE}.baseline_show:show_baseline",
+    "baseline rm": f"{_HERE}.baseline_rm:remove_baseline",
     "report": f"{_HERE}.report:report",
     "diff": f"{_HERE}.diff:diff",
     "runs list": f"{_HERE}.runs_list:list_runs",
@@ -45,6 +49,7 @@ COMMANDS: dict[str, str] = {
 }
 
 GROUPS: dict[str, str] = {
+    "baseline": "Store, list, show and remove what checks are held against.",
     "runs": "List, show, resume, export and remove runs.",
     "prompts": "List, show and export prompts and their versions.",
     "data": "Check, split, import and invent rows.",

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.report_words import caps_text, counted
 from promptprop.bootstrap.configuration import database_url
+from promptprop.bootstrap.references import existing_run
 from promptprop.cli.review import override_of, require_reviewer
 from promptprop.cli.running import (
     Begin,
     Outcome,
     answer,
     environment_of,
-    existing_run,
     opened,
     run_to_its_end,
     stored_config,

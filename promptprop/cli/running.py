@@ -19,7 +19,7 @@ from promptprop.cli.interrupts import Interrupts
 from promptprop.cli.progress import Progress, progress_for
 from promptprop.cli.review import TerminalReviewer
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import Interrupted, ModelError, PromptPropError, RunLocked, RunNotFound, StorageError
+from promptprop.domain.errors import Interrupted, ModelError, PromptPropError, RunLocked, StorageError
 from promptprop.domain.models import Json
 from promptprop.domain.report import Report, report_json
 from promptprop.ports import EventSink, Reviewer, RunRow
@@ -220,16 +220,6 @@ def environment_of(env_file: Path | None) -> dict[str, str]:
 def opened(db: str | None, env_file: Path | None = None) -> SqlStore:
     """The database that exists already, for commands that look at it. Raises StorageError, ConfigError."""
     return open_database(database_url(db, None, environment_of(env_file)), must_exist=True)
-
-
-def existing_run(store: SqlStore, reference: str) -> RunRow:
-    """The run that a reference names. Raises RunNotFound with a remedy that fits, AmbiguousRun."""
-    try:
-        return store.run(reference)
-    except RunNotFound as error:
-        if reference == "latest":
-            raise RunNotFound("there is no run yet", remedy="begin one with `promptprop optimize CONFIG`") from error
-        raise
 
 
 def stored_config(run: RunRow) -> RunConfig:

@@ -304,6 +304,12 @@ class ProviderDown(ModelError):
     policy = "stop"
 
 
+class NotRecorded(ModelError):
+    """A check without a network needs a reply that its recording does not hold."""
+
+    code = "not_recorded"
+
+
 class OfflineWorldError(ModelError):
     """The simulated model was asked something that its world file does not cover."""
 
@@ -331,6 +337,12 @@ class BaselineMissing(PromptPropError):
 
     exit_code = 6
     code = "baseline_missing"
+
+
+class NotComparable(BaselineMissing):
+    """Baseline and candidate did not meet the same rows, metrics, judges and models."""
+
+    code = "not_comparable"
 
 
 class BudgetExhausted(PromptPropError):

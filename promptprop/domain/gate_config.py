@@ -11,7 +11,7 @@ from promptprop.domain.gate import GateRule
 from promptprop.domain.models import Json
 from promptprop.domain.settings import ConfigModel, Flag, Name, Names, Number, Positive, refused
 
-_POINTS = re.compile(r"\s*([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*(pp|%)\s*")
+_POINTS = re.compile(r"\s*\+?([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*(pp|%)\s*")
 _REQUIRED = re.compile(r"\s*([0-9]{1,3})\s*/\s*([0-9]{1,3})\s*")
 
 
@@ -27,6 +27,9 @@ def points_of(value: Json) -> Json:
     if not match:
         raise refused(f"expected a difference such as 0.05 or 5pp, got the text {value!r}")
     return float(match[1]) / 100
+
+
+Limit = Annotated[Number, Field(ge=0, le=10), BeforeValidator(points_of, json_schema_input_type=float | str)]
 
 
 class CriticalConfig(ConfigModel):
@@ -71,6 +74,10 @@ class GateConfig(ConfigModel):
     )
     fail_when: Literal["worse", "beyond_margin"] = Field(
         "worse", description="Fail what is surely worse at all, or only what is surely worse by more than the margin."
+    )
+    guards: dict[Name, Limit] = Field(
+        default_factory=dict,
+        description="What must not grow by more (cost, latency, length: 20%) or fall by more (a metric: 2pp).",
     )
     critical: CriticalConfig | None = Field(None, description="Rows that must pass, whatever the average.")
     require_power: Flag = Field(False, description="Refuse to check where a drop of margin would not be seen.")

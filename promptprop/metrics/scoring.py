@@ -198,6 +198,15 @@ class Scorer:
         return any(part.needs_expected for part in self._parts)
 
     @property
+    def fingerprints(self) -> dict[str, str]:
+        """What `fingerprint` is made of, for each metric by itself."""
+        parts = {part.metric.id: part.fingerprint for part in self._parts}
+        return {
+            name: digest([parts[name], share.weight, share.gate, share.threshold])
+            for name, share in self.shares.items()
+        }
+
+    @property
     def fingerprint(self) -> str:
         """32 hex digits over all that shapes scores: types, options, files, sources of functions, weights and gates."""
         shapes = {part.metric.id: part.fingerprint for part in self._parts}

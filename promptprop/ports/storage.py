@@ -77,6 +77,14 @@ class FailedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedReply:
+    """A reply as a recording keeps it; of its request only key, role, endpoint and model are known."""
+
+    request: ModelRequest
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """What evaluations cost: how many, how many of them at an unknown price, and the money of the others."""
 
@@ -203,6 +211,14 @@ class Store(Protocol):
 
         A call that was pruned since it was found is stored again, for this run alone.
         """
+        ...
+
+    async def pin_replies(self, run_id: str, replies: Sequence[RecordedReply]) -> None:
+        """This run consumes replies of a recording, free and for itself alone; what it has recorded stands."""
+        ...
+
+    def replies(self, run_id: str) -> list[RecordedReply]:
+        """The replies that a run has consumed, by key, in the newest generation of each."""
         ...
 
     async def commit_block(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptprop.domain.models import Evaluation, Example, Json
-from promptprop.services.gatekeeping import SCORE, value_of
+from promptprop.services.gate_tests import SCORE, value_of
 
 SAME = 1e-9  # means that differ by less are equal
 

@@ -152,8 +152,8 @@ class LedgerRows(Database):
         record of this key and generation already, that one stands, and the attempts are added.
         """
         own, shared = OWN[cache]
-        call = _call_columns(request, reply, run_id if own is None else own, shared=shared)
-        pin = _pin_columns(run_id, request, generation, attempts, paid=True)
+        call = call_columns(request, reply, run_id if own is None else own, shared=shared)
+        pin = pin_columns(run_id, request, generation, attempts, paid=True)
         recorded: RecordedCall = await self.write_row(_insert_calls, CallRow(call, pin, attempts))
         return recorded
 
@@ -164,12 +164,13 @@ class LedgerRows(Database):
         """
         if found.call_id is None or found.reply is None:
             raise ValueError(f"the call to pin has no reply: {request.key}")
-        pin = _pin_columns(run_id, request, generation, NO_ATTEMPT, paid=False)
-        call = _call_columns(request, found.reply, run_id, shared=False)
+        pin = pin_columns(run_id, request, generation, NO_ATTEMPT, paid=False)
+        call = call_columns(request, found.reply, run_id, shared=False)
         await self.write_row(_insert_pins, PinRow(call, {**pin, "call_id": found.call_id}))
 
 
-def _call_columns(request: ModelRequest, reply: Reply, edition: str, *, shared: bool) -> dict[str, Any]:
+def call_columns(request: ModelRequest, reply: Reply, edition: str, *, shared: bool) -> dict[str, Any]:
+    """The row of `calls` of a reply."""
     return {
         "key": request.key,
         "edition": edition,
@@ -182,9 +183,10 @@ def _call_columns(request: ModelRequest, reply: Reply, edition: str, *, shared: 
     }
 
 
-def _pin_columns(
+def pin_columns(
     run_id: str, request: ModelRequest, generation: int, attempts: Attempts, *, paid: bool
 ) -> dict[str, Any]:
+    """The row of `run_calls` with which a run consumes a reply; `call_id` is put to it."""
     return {
         "run_id": run_id,
         "key": request.key,
@@ -204,7 +206,7 @@ def insert_failures(connection: Connection, run_id: str, failures: Sequence[Fail
     """
     rows = [
         {
-            **_pin_columns(run_id, failed.request, generation, failed.attempts, paid=True),
+            **pin_columns(run_id, failed.request, generation, failed.attempts, paid=True),
             "call_id": None,
             "failure": failure_text(failed.failure),
         }

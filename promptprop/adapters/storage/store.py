@@ -8,11 +8,12 @@ from promptprop.adapters.storage.evaluations import EvaluationRows
 from promptprop.adapters.storage.ledger_rows import LedgerRows
 from promptprop.adapters.storage.migrate import prepare
 from promptprop.adapters.storage.prompts import PromptRows
+from promptprop.adapters.storage.recordings import RecordingRows
 from promptprop.adapters.storage.rubrics import RubricRows
 from promptprop.adapters.storage.runs import RunRows
 
 
-class SqlStore(RunRows, LedgerRows, CacheRows, EvaluationRows, DatasetRows, PromptRows, RubricRows):
+class SqlStore(RunRows, LedgerRows, RecordingRows, CacheRows, EvaluationRows, DatasetRows, PromptRows, RubricRows):
     """Everything that outlives the process, in SQLite or PostgreSQL."""
 
 

@@ -31,7 +31,7 @@ def diff(
 
     By lines, with the words that changed marked. Each is a version, a run's seed or winner, or a file.
     """
-    from promptprop.cli.references import text_named
+    from promptprop.bootstrap.references import text_named
     from promptprop.cli.running import opened
     from promptprop.domain.report import line_diff, word_diff
 

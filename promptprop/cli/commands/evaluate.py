@@ -69,7 +69,7 @@ def evaluate(
 def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program, tuple[Candidate, ...]]:
     """The prompt that stands in for the configured one. Raises UsageError, ConfigError."""
     from promptprop.adapters.files.prompts import read_prompts
-    from promptprop.cli.references import prompt_for
+    from promptprop.bootstrap.references import prompt_for
 
     program, _ = read_prompts(config)
     return program, (prompt_for(store, config, reference),)

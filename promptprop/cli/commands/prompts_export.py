@@ -36,7 +36,7 @@ def export(
 ) -> None:
     """Write a prompt for others to use."""
     from promptprop.adapters.files.exporters import export_prompt
-    from promptprop.cli.references import candidate_named
+    from promptprop.bootstrap.references import candidate_named
     from promptprop.cli.running import opened
 
     with contextlib.closing(opened(db, env_file)) as store:

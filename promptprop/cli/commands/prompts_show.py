@@ -20,7 +20,7 @@ PromptReference = Annotated[
 def show_prompt(shell: Shell, prompt: PromptReference, env_file: EnvFile = None, db: Database = None) -> None:
     """Show the text of a prompt."""
     from promptprop.adapters.files.exporters import prompt_document, to_markdown
-    from promptprop.cli.references import candidate_named
+    from promptprop.bootstrap.references import candidate_named
     from promptprop.cli.running import opened
 
     with contextlib.closing(opened(db, env_file)) as store:

@@ -24,8 +24,9 @@ def report(
     On the terminal, as Markdown for pull requests, or as JSON.
     """
     from promptprop.adapters.files.report_markdown import render_markdown
+    from promptprop.bootstrap.references import existing_run
     from promptprop.cli.reports import report_of_run
-    from promptprop.cli.running import existing_run, opened
+    from promptprop.cli.running import opened
     from promptprop.domain.report import report_json
 
     with contextlib.closing(opened(db, env_file)) as store:

@@ -21,8 +21,9 @@ def export_run(shell: Shell, run: RunReference, env_file: EnvFile = None, db: Da
     With --format md its report.
     """
     from promptprop.adapters.files.report_markdown import render_markdown
+    from promptprop.bootstrap.references import existing_run
     from promptprop.cli.reports import report_of_run
-    from promptprop.cli.running import existing_run, opened
+    from promptprop.cli.running import opened
 
     with contextlib.closing(opened(db, env_file)) as store:
         row = existing_run(store, run)

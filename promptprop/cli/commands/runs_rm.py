@@ -30,7 +30,8 @@ def remove_run(
     With its events, evaluations and candidates; named prompts and what the ledger knows stay, but for --purge.
     """
     from promptprop.adapters.storage.locks import run_lock
-    from promptprop.cli.running import existing_run, opened
+    from promptprop.bootstrap.references import existing_run
+    from promptprop.cli.running import opened
 
     with contextlib.closing(opened(db, env_file)) as store:
         row = existing_run(store, run)

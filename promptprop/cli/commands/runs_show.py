@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from promptprop.bootstrap.references import existing_run
 from promptprop.cli.options import Database, EnvFile, RunReference
 from promptprop.cli.shell import Shell
 
@@ -40,7 +41,7 @@ def show_run(
     from promptprop.bootstrap.gates import gate_report
     from promptprop.cli import gates, judging
     from promptprop.cli.reports import report_of_run
-    from promptprop.cli.running import existing_run, opened
+    from promptprop.cli.running import opened
     from promptprop.domain.report import report_json
     from promptprop.services.judging import newest
 

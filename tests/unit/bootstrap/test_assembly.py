@@ -140,8 +140,8 @@ async def test_the_longest_inputs_are_found_in_bytes_over_all_rows(
     rows = real_store.rows(run.dataset_id)
     contents = real_store.examples(run.dataset_id, [row.id for row in rows])
     longest = max(len(str(example.inputs["text"]).encode()) for example in contents)
-    assert subject._longest_inputs(real_store, run.dataset_id, rows) == longest
-    assert subject._longest_inputs(real_store, run.dataset_id, []) == 0
+    assert subject.longest_inputs(real_store, run.dataset_id, rows) == longest
+    assert subject.longest_inputs(real_store, run.dataset_id, []) == 0
 
 
 async def test_an_evaluation_runs_from_end_to_end(load_changed: Any, real_store: SqlStore, project: Path) -> None:

@@ -136,7 +136,7 @@ def test_the_configuration_can_say_what_the_gate_promises(prompts: tuple[str, st
         ((), 6, "a check needs a baseline"),
         (("--baseline", "absent.md"), 6, "no baseline: there is no file absent.md"),
         (("--baseline", "nobody@1"), 6, "no baseline"),
-        (("--baseline", "good.md", "--split", "odd"), 2, "there is no split 'odd'"),
+        (("--baseline", "good.md", "--split", "odd"), 2, "--split 'odd' is not known"),
         (("--baseline", "good.md", "--inconclusive", "odd"), 2, "--inconclusive 'odd'"),
         (("--baseline", "good.md", "--margin", "odd"), 2, "0.05 or 5pp"),
         (("--baseline", "good.md", "--format", "sarif"), 2, "--format 'sarif'"),

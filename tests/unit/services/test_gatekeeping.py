@@ -9,7 +9,8 @@ from fake_bench import FakeBench, FakeWorld, fake_brief, seed_candidate
 from promptprop.domain.events import CandidateScored, Event, GateLooked, SearchEnded
 from promptprop.domain.gate import GateRule
 from promptprop.domain.models import Cell, Evaluation, Example, Judgement
-from promptprop.services.gatekeeping import CriticalRows, Gate, clusters_of, value_of
+from promptprop.services.gate_tests import clusters_of, value_of
+from promptprop.services.gatekeeping import CriticalRows, Gate
 
 GOOD, WORSE = seed_candidate(0, 1, 2), seed_candidate(0, 1)
 OTHER = seed_candidate(0, 1, 2, 9)  # says more, and knows the same

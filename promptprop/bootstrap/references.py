@@ -1,4 +1,4 @@
-"""What people name on the command line: a prompt's version, a run's seed or winner, a file."""
+"""What people name: a prompt's version, a run's seed or winner, a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.bootstrap.outputs import default_program, program_of
-from promptprop.cli.running import existing_run
 from promptprop.domain.errors import RunNotFound, UsageError
 from promptprop.domain.history import fold
 from promptprop.domain.models import Candidate, Program
@@ -16,6 +15,7 @@ from promptprop.domain.models import Candidate, Program
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.config import RunConfig
+    from promptprop.ports import RunRow
 
 RECENT = 1000  # runs that are looked through for the newest optimization
 FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
@@ -84,6 +84,16 @@ def prompt_for(store: SqlStore, config: RunConfig, reference: str) -> Candidate:
     if set(candidate.prompts) != {step.id for step in program.steps}:
         raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
     return candidate
+
+
+def existing_run(store: SqlStore, reference: str) -> RunRow:
+    """The run that a reference names. Raises RunNotFound with a remedy that fits, AmbiguousRun."""
+    try:
+        return store.run(reference)
+    except RunNotFound as error:
+        if reference == "latest":
+            raise RunNotFound("there is no run yet", remedy="begin one with `promptprop optimize CONFIG`") from error
+        raise
 
 
 def _of_prompt(store: SqlStore, reference: str) -> Named:

@@ -1,0 +1,229 @@
+"""Composes `check` from a configuration: what it is held against, what it may compare, and the run that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.adapters.files.baselines import baseline_path, read_baseline, recording_path
+from promptprop.bootstrap.gates import GIT, Outlook, outlook_of, prompt_at
+from promptprop.domain.baseline import Aspect, Baseline
+from promptprop.domain.errors import BaselineMissing, ConfigError, NotComparable, NotRecorded, UsageError
+from promptprop.domain.gate_config import GateConfig
+from promptprop.domain.models import Candidate, Json, Program
+
+if TYPE_CHECKING:
+    from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.ports import RecordedReply, RunRow
+
+SPLITS = ("all", "train", "select", "test")
+Tell = Callable[[Outlook], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What is asked of a check. Without `baseline` the stored one of the configuration's name.
+
+    `allowed` are differences under which it compares all the same, `anew` asks an unchanged prompt again, and `offline`
+    answers from the recording alone. `remembered` is kept with the run for its report.
+    """
+
+    settings: GateConfig
+    baseline: str | None = None
+    split: str = "all"
+    cache: str = "read-write"
+    allowed: tuple[Aspect, ...] = ()
+    offline: bool = False
+    anew: bool = False
+    remembered: dict[str, Json] = field(default_factory=dict)
+
+
+def gate_settings(loaded: LoadedConfig, max_replicates: int | None = None) -> GateConfig:
+    """The gate of the configuration, with the looks that may be made. Raises ConfigError."""
+    from promptprop.services.gate_tests import EFFORTS
+
+    settings = loaded.config.gate or GateConfig()
+    known = {metric.id for metric in loaded.config.metrics}
+    for key, names in (("gate.metric", set(settings.metric)), ("gate.guards", set(settings.guards) - set(EFFORTS))):
+        if unknown := sorted(names - known):
+            listed = [*(EFFORTS if key == "gate.guards" else ()), *sorted(known)]
+            raise ConfigError(f"{key}: there is no metric {unknown[0]!r}", remedy=f"one of {', '.join(listed)}")
+    if max_replicates is None:
+        return settings
+    kept = tuple(one for one in settings.replicates if one <= max_replicates) or (max_replicates,)
+    return settings.model_copy(update={"replicates": kept})
+
+
+def stored_baseline(reference: str | None, name: str) -> Path | None:
+    """The file of a stored baseline that a reference means, if it means one; `name` is the configuration's.
+
+    Raises BaselineMissing where nothing is named and none is stored.
+    """
+    if reference is None:
+        path = baseline_path(name)
+        if not path.is_file():
+            raise BaselineMissing(
+                f"a check needs a baseline, and there is none stored as {path}",
+                remedy="`promptprop baseline accept CONFIG` stores one; or --baseline git:origin/main, or a file",
+            )
+        return path
+    if reference.startswith(GIT) or {"@", ":"} & set(reference):
+        return None
+    path = Path(reference)
+    if path.suffix == ".json":
+        return path
+    named = baseline_path(reference)
+    return named if not path.is_file() and named.is_file() else None
+
+
+async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckRequest, tell: Tell) -> RunRow:
+    """Store the run of a check, once it is told what it will see. Nothing is spent yet.
+
+    Raises BaselineMissing, NotComparable, UsageError, ConfigError, DataError.
+    """
+    from promptprop.bootstrap.baselines import keep_stored, require_comparable
+    from promptprop.bootstrap.preparation import create_run, draft_run, prepare
+
+    path = stored_baseline(request.baseline, loaded.config.name)
+    stored = read_baseline(path) if path else None
+    program, candidate = _candidate(loaded)
+    before = stored.candidate if stored else _named(store, loaded, str(request.baseline))
+    _require_steps(before, program, stored)
+    prepared = await prepare(store, loaded, prompts=(program, (before, candidate)))
+    options: dict[str, Json] = {
+        **request.remembered,
+        "split": request.split,
+        "cache": _cache(request),
+        "gate": request.settings.as_json(),
+        "baseline": request.baseline or (stored.name if stored else ""),
+        "offline": request.offline,
+        "anew": request.anew,
+    }
+    footing = None
+    if stored:
+        draft = draft_run(prepared, "check", options)
+        footing = require_comparable(store, draft, loaded.environment, stored, request.allowed)
+        told = [one.text for one in footing.allowed]
+        options |= {"stored": stored.id, "differences": told, "anew": request.anew or footing.anew}
+    elif request.anew:
+        raise UsageError("--rerun needs a stored baseline", remedy="`promptprop baseline accept CONFIG` stores one")
+    draft = draft_run(prepared, "check", options)
+    outlook = outlook_of(store, draft, request.settings, loaded.environment, stored)
+    tell(outlook)
+    _require_power(request.settings, outlook)
+    recorded = _recorded(loaded, path) if request.offline else []
+    run = await create_run(store, prepared, "check", options)
+    if stored and footing:
+        await keep_stored(store, run, stored, footing)
+    await store.pin_replies(run.id, recorded)
+    return run
+
+
+def _cache(request: CheckRequest) -> str:
+    """A prompt that is asked anew must not be answered by what its baseline was."""
+    if request.offline:
+        return "off"
+    return "refresh" if request.anew and request.cache == "read-write" else request.cache
+
+
+def _candidate(loaded: LoadedConfig) -> tuple[Program, Candidate]:
+    from promptprop.adapters.files.prompts import read_prompts
+
+    program, seeds = read_prompts(loaded.config)
+    if len(seeds) != 1:
+        raise UsageError("a check takes one prompt", remedy="name one prompt in the configuration, or a chain")
+    return program, seeds[0]
+
+
+def _named(store: SqlStore, loaded: LoadedConfig, reference: str) -> Candidate:
+    """The prompt that a reference means. Raises BaselineMissing, UsageError, ConfigError."""
+    from promptprop.bootstrap.references import prompt_for
+    from promptprop.domain.errors import RunNotFound
+
+    if reference.startswith(GIT):
+        return prompt_at(loaded.config, reference.removeprefix(GIT))
+    try:
+        return prompt_for(store, loaded.config, reference)
+    except (UsageError, RunNotFound) as error:
+        raise BaselineMissing(f"no baseline: {error.message}", remedy=error.remedy) from error
+
+
+def _require_steps(before: Candidate, program: Program, stored: Baseline | None) -> None:
+    if stored and set(before.prompts) != {step.id for step in program.steps}:
+        raise NotComparable(
+            f"the baseline {stored.name} has the steps {', '.join(before.prompts)}, and the configuration "
+            f"{', '.join(step.id for step in program.steps)}",
+            remedy="`promptprop baseline accept CONFIG` makes a new baseline",
+        )
+
+
+def _require_power(settings: GateConfig, outlook: Outlook) -> None:
+    """Raises UsageError where a gate that must see a drop of the margin would not."""
+    if not settings.require_power or (outlook.smallest is not None and outlook.smallest <= settings.margin):
+        return
+    smallest = "none" if outlook.smallest is None else f"{100 * outlook.smallest:.1f} points"
+    margin = f"{100 * settings.margin:g} points"
+    raise UsageError(
+        f"this check would not see a drop of {margin}: the smallest that it sees is {smallest}",
+        remedy="add rows or replicates, or widen the margin",
+    )
+
+
+def _recorded(loaded: LoadedConfig, path: Path | None) -> list[RecordedReply]:
+    from promptprop.adapters.files.recordings import read_recording
+
+    return read_recording(recording_path(path or baseline_path(loaded.config.name)))
+
+
+def recording_of(loaded: LoadedConfig, request: CheckRequest) -> Path:
+    """Where the recording of a check lies: beside its stored baseline, else under the configuration's name."""
+    path = stored_baseline(request.baseline, loaded.config.name)
+    return recording_path(path or baseline_path(loaded.config.name))
+
+
+def record_calls(store: SqlStore, run: RunRow, loaded: LoadedConfig, request: CheckRequest) -> tuple[Path, int]:
+    """Write the calls of a finished check for `--offline`; where, and how many. Raises NotWritable."""
+    from promptprop.adapters.files.recordings import write_recording
+
+    path = recording_of(loaded, request)
+    return path, write_recording(path, store.replies(run.id))
+
+
+async def begin_acceptance(store: SqlStore, loaded: LoadedConfig, options: dict[str, Json], recording: Path) -> RunRow:
+    """Store the run of an evaluation whose result becomes a baseline. Raises BaselineMissing."""
+    from promptprop.adapters.files.recordings import read_recording
+    from promptprop.bootstrap.preparation import create_run, prepare
+
+    recorded = read_recording(recording) if options["offline"] else []
+    program, candidate = _candidate(loaded)
+    run = await create_run(store, await prepare(store, loaded, prompts=(program, (candidate,))), "evaluate", options)
+    await store.pin_replies(run.id, recorded)
+    return run
+
+
+def require_recorded(store: SqlStore, run: RunRow, loaded: LoadedConfig, request: CheckRequest) -> None:
+    """Raises BaselineMissing where an offline check met calls that its recording lacks, naming them."""
+    require_recorded_rows(store, run, recording_of(loaded, request))
+
+
+def require_recorded_rows(store: SqlStore, run: RunRow, path: Path) -> None:
+    """Raises BaselineMissing where a run met calls that the recording of this path lacks, naming them."""
+    from promptprop.services.judging import newest
+
+    rows: dict[str, list[str]] = {}
+    for one in newest(store.evaluations(run.id)):
+        if one.error is not None and one.error.code == NotRecorded.code:
+            rows.setdefault(one.candidate_id, []).append(one.example_id)
+    failed = store.failed_calls(run.id)
+    if not failed and not rows:
+        return
+    names = list(dict.fromkeys(row for found in rows.values() for row in found))
+    listed = f": those of the rows {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
+    raise BaselineMissing(
+        f"{failed:,} calls are not in the recording {path}{listed}",
+        remedy="the prompt, the rows or the models are others than those that were recorded. Where there is a key: "
+        "`promptprop check CONFIG --record`, and commit the recording with the change",
+    )

@@ -1,0 +1,127 @@
+"""`promptprop baseline accept`: what later checks are held against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from promptprop.cli.options import (
+    Cache,
+    ConfigPath,
+    Database,
+    EnvFile,
+    MaxCalls,
+    MaxUsd,
+    Sets,
+    cache_mode,
+)
+from promptprop.cli.shell import Shell
+from promptprop.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.cli.running import Outcome
+    from promptprop.domain.baseline import Baseline
+    from promptprop.domain.models import Json
+    from promptprop.ports import RunRow
+
+
+def accept(
+    shell: Shell,
+    config: ConfigPath,
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
+        typer.Option("--name", metavar="NAME", help="The configuration's name unless given.", show_default=False),
+    ] = None,
+    repeats: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--repeats", metavar="N", min=1, help="Answers a row; as its last look.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    offline: Annotated[bool, typer.Option("--offline", help="Score the recorded answers again; no key.")] = False,
+    max_calls: MaxCalls = None,
+    max_usd: MaxUsd = None,
+    cache: Cache = None,
+    sets: Sets = None,
+    env_file: EnvFile = None,
+    db: Database = None,
+) -> int:
+    """Store the configured prompt as the baseline of later checks.
+
+    It answers each row as often as the gate's last look asks; what is on record is free. Two files are written below
+    promptprop-baselines/, to be committed: a readable one with each row's scores, and a recording of the calls.
+    """
+    from promptprop.adapters.files.baselines import baseline_path, recording_path
+    from promptprop.bootstrap.checks import SPLITS, begin_acceptance, gate_settings
+    from promptprop.bootstrap.configuration import database_url, load
+    from promptprop.cli.running import run_to_its_end
+
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
+    loaded = load(config, sets or [], flags | ({"tracking.mlflow.enabled": False} if offline else {}), env_file)
+    path = baseline_path(name or loaded.config.name)
+    options: dict[str, Json] = {
+        "split": split,
+        "repeats": repeats or gate_settings(loaded).replicates[-1],
+        "cache": "off" if offline else cache_mode(cache),
+        "offline": offline,
+    }
+
+    async def begin(store: SqlStore) -> tuple[RunRow, None]:
+        return await begin_acceptance(store, loaded, options, recording_path(path)), None
+
+    outcome = run_to_its_end(shell, database_url(None, loaded.config, loaded.environment), loaded.environment, begin)
+    return _accepted(shell, loaded, outcome, path, name or loaded.config.name, offline=offline)
+
+
+def _accepted(shell: Shell, loaded: LoadedConfig, outcome: Outcome, path: Path, name: str, *, offline: bool) -> int:
+    """Write what the run came to, and show it; the exit code of what ended it otherwise."""
+    import contextlib
+
+    from promptprop.adapters.files.baselines import recording_path, write_baseline
+    from promptprop.adapters.files.recordings import write_recording
+    from promptprop.bootstrap.baselines import baseline_of
+    from promptprop.bootstrap.checks import require_recorded_rows
+    from promptprop.bootstrap.configuration import database_url, open_database
+    from promptprop.cli.baselines import readable, summary_json
+    from promptprop.cli.running import answer
+
+    url = database_url(None, loaded.config, loaded.environment)
+    with contextlib.closing(open_database(url, must_exist=True)) as store:
+        if offline:
+            require_recorded_rows(store, outcome.run, recording_path(path))
+        if outcome.error is not None or outcome.report is None:
+            return answer(shell, outcome)
+        before = readable(path)
+        accepted = baseline_of(store, outcome.run, loaded.environment, name)
+        write_baseline(path, accepted)
+        calls = write_recording(recording_path(path), store.replies(outcome.run.id))
+    document = {
+        **summary_json(path, accepted),
+        "run_id": outcome.run.id,
+        "recording": str(recording_path(path)),
+        "calls": calls,
+        "before": None if before is None else before.score,
+    }
+    shell.show(document, lambda: _lines(path, accepted, before, calls))
+    return 0
+
+
+def _lines(path: Path, accepted: Baseline, before: Baseline | None, calls: int) -> list[str]:
+    from promptprop.adapters.files.baselines import recording_path
+    from promptprop.adapters.files.report_words import counted
+    from promptprop.cli.baselines import score_words
+
+    was = "" if before is None else f" (was {score_words(before)})"
+    rows = f"{counted(len(accepted.rows), 'row')}, {accepted.replicates} answers each"
+    return [
+        f"accepted {accepted.name}: score {score_words(accepted)}{was} on {rows}",
+        f"wrote {path}",
+        f"wrote {recording_path(path)} ({counted(calls, 'call')})",
+        "commit both: `promptprop check CONFIG` is held against them from now on",
+    ]
