@@ -66,6 +66,7 @@ def facts_of(report: GateReport) -> list[tuple[str, str]]:
     if last.replicates:
         facts.append(("answers", f"{last.replicates} each"))
     facts.append(("run", report.run_id[:8]))
+    facts += [("across", note) for note in report.notes]
     if report.history.simulated:
         facts.append(("note", SIMULATED_NOTE))
     return facts
@@ -90,6 +91,7 @@ def gate_json(report: GateReport, outlook: Outlook | None) -> Json:
             {"replicates": look.replicates, "verdict": look.verdict, "metrics": dict(look.metrics)}
             for look in report.history.looks
         ],
+        "differences": list(report.notes),
         "rows": last.rows,
         "missing": last.missing,
         "critical_failed": list(last.failed),

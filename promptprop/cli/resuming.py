@@ -119,7 +119,12 @@ def resume_stored(shell: Shell, reference: str, wishes: Wishes, env_file: Path |
     finally:
         store.close()
     begin = resuming(shell, run.id, wishes, environment)
-    return conclude(shell, run_to_its_end(shell, url, environment, begin, review=wishes.review), wishes)
+    outcome = run_to_its_end(shell, url, environment, begin, review=wishes.review)
+    if outcome.run.activity == "check" and outcome.error is None and outcome.report is not None:
+        from promptprop.cli.checks import show_resumed
+
+        return show_resumed(shell, url, outcome, outcome.report.history)
+    return conclude(shell, outcome, wishes)
 
 
 def resuming(

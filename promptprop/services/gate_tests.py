@@ -47,8 +47,9 @@ class Guard:
         """
         if not self.relative:
             return [new - old + self.limit for old, new in zip(before, after, strict=True)]
-        mean = sum(before) / len(before) if before else 0.0
-        scale = mean if mean > 0 else 1.0
+        scale = sum(before) / len(before) or sum(after) / len(after)  # from nothing to something is all of it
+        if scale <= 0:
+            return [self.limit] * len(after)  # nothing before and nothing now: no change
         return [((1 + self.limit) * old - new) / scale for old, new in zip(before, after, strict=True)]
 
 

@@ -42,7 +42,7 @@ from promptprop.domain.models import (
     Judgement,
     Proposal,
 )
-from promptprop.ports import CacheMode, FailedCall, RecordedCall, Store
+from promptprop.ports import CacheMode, FailedCall, RecordedCall, RecordedReply, Store
 
 
 @pytest.fixture
@@ -204,6 +204,31 @@ async def test_another_runs_call_is_a_hit_that_costs_nothing_once_pinned(store: 
     await store.pin_call("run-2", request, hit)
     await store.pin_call("run-2", request, hit)
     assert store.find_call("run-2", request.key) == replace(hit, mine=True)
+
+
+async def test_recorded_replies_answer_the_run_that_was_given_them_free_of_charge_and_no_other(store: Store) -> None:
+    for run_id in ("run-1", "run-2"):
+        await store.create_run(run_row(run_id))
+    asked = [model_request(f"row {n}") for n in range(1200)]
+    paid = await store.record_call("run-1", asked[0], model_reply("mine"), Attempts(2))
+    given = [RecordedReply(request, model_reply(f"recorded {n}")) for n, request in enumerate(asked)]
+    await store.pin_replies("run-1", given)
+    await store.pin_replies("run-1", given)
+    await store.pin_replies("run-2", [])
+    modes: tuple[CacheMode, ...] = ("off", "read-write")
+    for mode in modes:
+        found = store.find_calls("run-1", [request.key for request in asked], 0, mode)
+        assert found[asked[0].key] == paid, "what the run has recorded stands"
+        assert all(found[one.key].mine and not found[one.key].paid for one in asked[1:])
+        assert found[asked[7].key].reply == model_reply("recorded 7")
+    assert store.find_calls("run-2", [request.key for request in asked[1:]]) == {}
+    assert store.paid("run-1").calls == 2
+    replies = {one.request.key: one for one in store.replies("run-1")}
+    assert len(replies) == 1200
+    assert replies[asked[0].key].reply == model_reply("mine")
+    (seventh,) = (replies[asked[7].key],)
+    assert (seventh.request.role, seventh.request.endpoint, seventh.request.model) == ("task", "task", "m")
+    assert store.replies("run-2") == []
 
 
 async def test_the_reply_that_was_stored_first_wins_and_both_runs_have_paid(store: Store) -> None:

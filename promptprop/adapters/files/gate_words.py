@@ -26,11 +26,35 @@ def verdict_words(verdict: str, margin: float, metrics: Mapping[str, Mapping[str
     if not metrics:
         return "PASS: the candidate is the baseline, word by word; nothing was asked"
     said = MEANING[verdict].format(margin=f"{100 * margin:g}")
-    figures = "; ".join(
-        f"{name} {points(one['mean'])} points, surely above {points(one['lower'])} and below {points(one['upper'])}"
-        for name, one in metrics.items()
+    broken = [name for name, one in metrics.items() if one.get("guard") and one.get("worse")]
+    if broken and not any(one.get("worse") and not one.get("guard") for one in metrics.values()):
+        said = f"the candidate is beyond {' and '.join(broken)}"
+    return f"{verdict}: {said} ({'; '.join(_figures(name, one) for name, one in metrics.items())})"
+
+
+def _figures(name: str, one: Mapping[str, Json]) -> str:
+    """A test's figures: the change with its bounds, and a guard's limit."""
+    if not one["rows"]:
+        return f"{name} not known for any row"
+    limit = ""
+    if one.get("guard"):
+        limit = f" of at most {_share(one['limit'])}" if one["relative"] else f" of at least {points(-one['limit'])}"
+    if one.get("relative"):
+        bounds = f"surely above {_share(one['lower'])}" if one["worse"] else f"surely below {_share(one['upper'])}"
+        return f"{name} {_share(one['mean'])}{limit}, {bounds}"
+    return (
+        f"{name} {points(one['mean'])} points{limit}, surely above {points(one['lower'])} and below "
+        f"{points(one['upper'])}"
     )
-    return f"{verdict}: {said} ({figures})"
+
+
+def _share(value: float) -> str:
+    """A relative change in per cent, with its sign.
+
+    >>> _share(0.2), _share(-0.031)
+    ('+20%', '-3.1%')
+    """
+    return f"{100 * value:+.1f}".removesuffix(".0") + "%"
 
 
 def row_words(inputs: Mapping[str, Json]) -> str:

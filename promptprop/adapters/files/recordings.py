@@ -39,7 +39,7 @@ def read_recording(path: Path) -> list[RecordedReply]:
             data = file.read(LONGEST + 1)
         if len(data) > LONGEST:
             raise BaselineMissing(f"the recording {path} is larger than {LONGEST >> 30} GiB", remedy=remedy)
-        head, *lines = data.decode("utf-8").splitlines()
+        head, *lines = data.decode("utf-8").removesuffix("\n").split("\n")  # splitlines() would break at U+2028
         if json.loads(head).get("promptprop_recording") != FORMAT:
             raise BaselineMissing(f"{path} is no recording that this version reads", remedy=remedy)
         return [_of_json(json.loads(line)) for line in lines]

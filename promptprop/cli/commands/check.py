@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from promptprop.ports import RunRow
 
 FORMATS: tuple[Format, ...] = ("text", "json", "md", "junit", "github")
-ENDS = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
-UNDECIDED = {"fail": 3, "warn": 0, "pass": 0}
+HOW_OPEN = ("fail", "warn", "pass")
 Baseline = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
     typer.Option(
@@ -108,9 +107,10 @@ def check(
     from promptprop.bootstrap.baselines import allowed_aspects
     from promptprop.bootstrap.checks import SPLITS, CheckRequest, gate_settings
     from promptprop.bootstrap.configuration import load
+    from promptprop.cli.checks import code_of
 
     shell = replace(shell, format=chosen_format(format_, FORMATS, as_json=shell.json))
-    _require_known("--inconclusive", inconclusive, UNDECIDED)
+    _require_known("--inconclusive", inconclusive, HOW_OPEN)
     _require_known("--split", split, SPLITS)
     if offline and (record or rerun):
         raise UsageError("--offline asks no model", remedy="leave out --record and --rerun, or --offline")
@@ -127,12 +127,12 @@ def check(
         allowed=allowed_aspects(allow_diff or ()),
         offline=offline,
         anew=rerun,
+        remembered={"inconclusive": inconclusive},
     )
     verdict = _checked(shell, loaded, request, record=record)
     if isinstance(verdict, int):
         return verdict
-    code = UNDECIDED[inconclusive] if verdict == "INCONCLUSIVE" else ENDS[verdict]
-    return 0 if exit_zero else code
+    return 0 if exit_zero else code_of(verdict, inconclusive)
 
 
 def _require_known(option: str, given: str, known: Iterable[str]) -> None:

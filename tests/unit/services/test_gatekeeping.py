@@ -9,8 +9,8 @@ from fake_bench import FakeBench, FakeWorld, fake_brief, seed_candidate
 from promptprop.domain.events import CandidateScored, Event, GateLooked, SearchEnded
 from promptprop.domain.gate import GateRule
 from promptprop.domain.models import Cell, Evaluation, Example, Judgement
-from promptprop.services.gate_tests import clusters_of, value_of
-from promptprop.services.gatekeeping import CriticalRows, Gate
+from promptprop.services.gate_tests import Guard, clusters_of, value_of
+from promptprop.services.gatekeeping import CriticalRows, Gate, StoredAnswers
 
 GOOD, WORSE = seed_candidate(0, 1, 2), seed_candidate(0, 1)
 OTHER = seed_candidate(0, 1, 2, 9)  # says more, and knows the same
@@ -136,3 +136,41 @@ def test_values_and_clusters_are_none_where_there_is_nothing_to_know() -> None:
     assert clusters_of([*brief.select, *brief.select]) is not None
     one = Evaluation("c", "r", 0, "x", judgements={"label": Judgement(0.5)}, score=0.4)
     assert (value_of(one, "score"), value_of(one, "label"), value_of(one, "form")) == (0.4, 0.5, None)
+
+
+async def test_a_stored_baseline_is_not_asked_and_rows_that_it_lacks_are_no_part_of_it() -> None:
+    asking = FakeBench()
+    await checked(asking, Gate(GateRule(replicates=(1,))), GOOD, OTHER, select=80)
+    answers: dict[str, list[Evaluation]] = {}
+    for cell in asking.asked:
+        if cell.candidate.id == GOOD.id and cell.example_id != "select-7":
+            answers[cell.example_id] = [
+                Evaluation("stored", cell.example_id, n, "x", score=asking.world.score(cell)) for n in range(2)
+            ]
+    bench = FakeBench()
+    gate = Gate(GateRule(), stored=StoredAnswers("stored", answers))
+    events = await checked(bench, gate, GOOD, WORSE, select=80)
+    (look,) = looks(events)
+    assert (look.baseline_id, look.candidate_id, look.verdict, look.rows) == ("stored", WORSE.id, "FAIL", 79)
+    assert {cell.candidate.id for cell in bench.asked} == {WORSE.id}
+    assert len(bench.asked) == 79
+    assert {one.candidate_id for one in events if isinstance(one, CandidateScored)} == {"stored", WORSE.id}
+    assert gate.shape(fake_brief(seeds=(GOOD, WORSE), select=80)).finish == 79 * 5
+
+
+async def test_an_unchanged_prompt_is_asked_only_where_something_else_may_have_changed() -> None:
+    answers = {f"select-{n}": [Evaluation("stored", f"select-{n}", 0, "x", score=1.0)] for n in range(40)}
+    stored = StoredAnswers("stored", answers)
+    same = FakeBench()
+    (look,) = looks(await checked(same, Gate(GateRule(), stored=stored), GOOD, GOOD, select=40))
+    assert (look.verdict, same.asked) == ("PASS", [])
+    anew = FakeBench()
+    (look,) = looks(await checked(anew, Gate(GateRule(), stored=stored, anew=True), GOOD, GOOD, select=40))
+    assert (look.verdict, len(anew.asked)) == ("FAIL", 40), "rule 3 is not in the prompt, and all scored 1 before"
+
+
+async def test_guards_are_told_beside_the_metrics_and_can_fail_alone() -> None:
+    gate = Gate(GateRule(), guards=(Guard("length", 0.1), Guard("cost", 0.5)))
+    (look,) = looks(await checked(FakeBench(), gate, GOOD, OTHER, select=80))
+    assert set(look.metrics) == {"score", "guard length", "guard cost"}
+    assert look.verdict == "PASS"
