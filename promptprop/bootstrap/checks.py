@@ -213,14 +213,11 @@ def require_recorded_rows(store: SqlStore, run: RunRow, path: Path) -> None:
     """Raises BaselineMissing where a run met calls that the recording of this path lacks, naming them."""
     from promptprop.services.judging import newest
 
-    rows: dict[str, list[str]] = {}
-    for one in newest(store.evaluations(run.id)):
-        if one.error is not None and one.error.code == NotRecorded.code:
-            rows.setdefault(one.candidate_id, []).append(one.example_id)
     failed = store.failed_calls(run.id)
-    if not failed and not rows:
+    if not failed:
         return
-    names = list(dict.fromkeys(row for found in rows.values() for row in found))
+    broken = [one for one in newest(store.evaluations(run.id)) if one.error is not None]
+    names = list(dict.fromkeys(one.example_id for one in broken if one.error and one.error.code == NotRecorded.code))
     listed = f": those of the rows {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
     raise BaselineMissing(
         f"{failed:,} calls are not in the recording {path}{listed}",

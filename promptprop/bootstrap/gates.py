@@ -42,9 +42,9 @@ class Outlook:
     power_at_margin: float
     noise: Noise
     sides: int
-    most_calls: int
-    most_picousd: int | None
-    usual_picousd: int | None
+    most_calls: int = 0
+    most_picousd: int | None = None
+    usual_picousd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,19 @@ def outlook_of(
     rule = replace(settings.rule, alpha=settings.alpha / (max(1, len(settings.metric)) + len(settings.guards)))
     at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes).fails if settings.margin else 0.0
     asked = [brief.seeds[-1]] if stored else brief.unique_seeds
-    plan = _plan(store, run, config, environment, len(rows) * len(asked) * settings.replicates[-1])
-    known = [cost for seed in asked if (cost := _usual_cost(store, run, seed.id)) is not None]
-    return Outlook(
+    told = Outlook(
         rows=len(rows),
         smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes),
         power_at_margin=at_margin,
         noise=noise,
         sides=len(asked),
+    )
+    if run.snapshot["options"].get("offline"):
+        return told  # nothing is asked, and so nothing is priced
+    plan = _plan(store, run, config, environment, len(rows) * len(asked) * settings.replicates[-1])
+    known = [cost for seed in asked if (cost := _usual_cost(store, run, seed.id)) is not None]
+    return replace(
+        told,
         most_calls=plan.finish.likely.calls,
         most_picousd=plan.finish.high.picousd if plan.priced else None,
         usual_picousd=round(sum(known) / len(known) * len(rows) * len(asked)) if known else None,

@@ -12,17 +12,20 @@ from promptprop.domain.models import Json
 from promptprop.domain.settings import ConfigModel, Flag, Name, Names, Number, Positive, refused
 
 _POINTS = re.compile(r"\s*\+?([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*(pp|%)\s*")
+_PLAIN = re.compile(r"\s*[0-9]{0,3}\.?[0-9]{1,6}\s*")  # of a flag
 _REQUIRED = re.compile(r"\s*([0-9]{1,3})\s*/\s*([0-9]{1,3})\s*")
 
 
 def points_of(value: Json) -> Json:
     """A difference of scores: numbers as they are, `5pp` and `5%` as hundredths.
 
-    >>> points_of("5pp"), points_of(0.02)
-    (0.05, 0.02)
+    >>> points_of("5pp"), points_of(0.02), points_of("0.02")
+    (0.05, 0.02, 0.02)
     """
     if not isinstance(value, str):
         return value
+    if _PLAIN.fullmatch(value):
+        return float(value)
     match = _POINTS.fullmatch(value)
     if not match:
         raise refused(f"expected a difference such as 0.05 or 5pp, got the text {value!r}")
