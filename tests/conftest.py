@@ -15,6 +15,16 @@ from openai_server import OpenAIServer
 from postgres_server import MISSING, PostgresServer, find_binaries, shared_server
 
 
+UNTRACED = tuple(str(Path(__file__).parent / name) for name in ("e2e", "integration"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs are not traced for coverage: it would take longer, and unit tests cover what they run."""
+    for item in items:
+        if str(item.path).startswith(UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture
 def openai_server() -> Iterator[OpenAIServer]:
     """A server that echoes, on a free port; fail it with `fail_at`, `fail_share` or `fail_always`."""
