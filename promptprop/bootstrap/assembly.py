@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import RUNS, is_simulated, open_endpoints, price_endpoints, require_priced
+from promptprop.bootstrap.row_answers import named_rows
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Demo, Evaluation, Json, Program, Prompt, Row, Step, digest, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
@@ -149,6 +150,7 @@ def build_search(store: SqlStore, run: RunRow, config: RunConfig) -> tuple[Optim
             if wanted is None:
                 raise UsageError(f"there is no split {chosen!r}", remedy=f"one of: all, {', '.join(ratios)}")
             parts = {**parts, "select": split_rows(rows, ratios, split.seed)[wanted]}
+        parts = {**parts, "select": named_rows(parts["select"], options.get("rows", ()), chosen)}
         checking = options.get("gate") is not None
         optimizer = build_gate(store, run, options) if checking else Scoring(chosen, int(options.get("repeats", 1)))
     else:

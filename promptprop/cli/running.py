@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ from promptprop.domain.report import Report, report_json
 from promptprop.ports import EventSink, Reviewer, RunRow
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.config import RunConfig
     from promptprop.services.desk import Interventions
@@ -41,6 +43,15 @@ class Outcome:
     error: PromptPropError | None = None
     notes: tuple[str, ...] = ()
     db: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a command shows of a run before its summary, in each format; the document's parts join the report's."""
+
+    document: Mapping[str, Json]
+    parts: Callable[[], Iterable[RenderableType]]
+    markdown: Callable[[], str]
 
 
 Begin = Callable[["SqlStore"], Awaitable["tuple[RunRow, Interventions | None]"]]
@@ -159,7 +170,13 @@ def _outcome(run: RunRow, report: Report, error: PromptPropError | None, notes: 
     return Outcome(run, report, paths, error, tuple(notes))
 
 
-def answer(shell: Shell, outcome: Outcome, notes: Sequence[str] = (), extra: Mapping[str, Json] | None = None) -> int:
+def answer(
+    shell: Shell,
+    outcome: Outcome,
+    notes: Sequence[str] = (),
+    extra: Mapping[str, Json] | None = None,
+    detail: Detail | None = None,
+) -> int:
     """Show how a run ended; returns the exit code of its error, 0 where there is none. `extra` joins the JSON."""
     from promptprop.adapters.files.report_markdown import render_markdown
     from promptprop.cli.summary import summary_parts
@@ -175,8 +192,11 @@ def answer(shell: Shell, outcome: Outcome, notes: Sequence[str] = (), extra: Map
         shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db, error_follows=True))
         return show_error(error, as_json=False)
     document = {**report_json(report, outcome.paths), "notes": said, **(extra or {})}
+    document |= detail.document if detail else {}
     shell.show(
-        document, lambda: summary_parts(report, outcome.paths, said, db=outcome.db), lambda: render_markdown(report)
+        document,
+        lambda: [*(detail.parts() if detail else ()), *summary_parts(report, outcome.paths, said, db=outcome.db)],
+        lambda: render_markdown(report) + (f"\n{detail.markdown()}" if detail else ""),
     )
     return 0
 

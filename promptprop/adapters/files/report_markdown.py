@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
+from promptprop.adapters.files.markdown import fenced, plain, table_lines
 from promptprop.adapters.files.report_words import (
     caps_text,
     counted,
@@ -26,16 +24,11 @@ from promptprop.adapters.files.report_words import (
 from promptprop.domain.history import History
 from promptprop.domain.report import SIMULATED_NOTE, Report, Standing, line_diff
 
-_ACTIVE = re.compile(r"([\\`*_\[\]<>|#])")
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
-
 
 def render_markdown(report: Report) -> str:
     """The report of a run in any state. Texts of models are escaped or fenced, so that they cannot pose as markup."""
     history = report.history
-    lines = [f"# {_plain(history.name)}", ""]
+    lines = [f"# {plain(history.name)}", ""]
     if history.simulated:
         lines += [f"> **{SIMULATED_NOTE}**", ""]
     if history.activity in ("evaluate", "check"):
@@ -52,24 +45,24 @@ def _claim(report: Report) -> list[str]:
     history = report.history
     sentence = verdict_sentence(report)
     p_text = f" ({p_value(history.test.p_value)})" if history.test and report.changed else ""
-    lines = [f"**{_plain(sentence)}**{p_text}", ""]
+    lines = [f"**{plain(sentence)}**{p_text}", ""]
     if looks := looks_sentence(history):
         lines += [f"This is {looks}.", ""]
     rows = [["seed", *_standing(report.seed)], ["winner", *_standing(report.winner)]]
-    lines += _table(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
+    lines += table_lines(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
     if report.delta is not None and report.changed:
         lines += ["", f"Δ on the sealed test: {gain(report.delta)} points."]
     if sentence := origin_sentence(report):
         lines += ["", f"{len(history.seeds)} seeds were raced; {sentence}."]
     if sentence := people_sentence(history):
         lines += ["", f"Decided {sentence}.", *_overrides(history)]
-    lines += ["", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
+    lines += ["", f"Why it stopped: {plain(stop_sentence(history))}.", ""]
     return lines
 
 
 def _overrides(history: History) -> list[str]:
     return [
-        f"- `{one.candidate_id}` on row `{_plain(one.example_id)}`: {one.score:g}, since {_plain(one.reason)}"
+        f"- `{one.candidate_id}` on row `{plain(one.example_id)}`: {one.score:g}, since {plain(one.reason)}"
         for one in history.overrides
     ]
 
@@ -88,12 +81,12 @@ def _scores_of_evaluation(history: History) -> list[str]:
     rows = []
     for record in history.candidates.values():
         for split, estimate in record.scores.items():
-            means = ", ".join(f"{_plain(name)} {mean:.3f}" for name, mean in record.metrics.get(split, {}).items())
+            means = ", ".join(f"{plain(name)} {mean:.3f}" for name, mean in record.metrics.get(split, {}).items())
             rows.append(
                 [f"`{record.id}`", split, score(estimate), str(estimate.n), str(record.missing.get(split, 0)), means]
             )
-    lines = _table(["prompt", "rows of", "score", "rows", "missing", "metrics"], rows)
-    return [*lines, "", f"Why it stopped: {_plain(stop_sentence(history))}.", ""]
+    lines = table_lines(["prompt", "rows of", "score", "rows", "missing", "metrics"], rows)
+    return [*lines, "", f"Why it stopped: {plain(stop_sentence(history))}.", ""]
 
 
 def _setting(report: Report) -> list[str]:
@@ -102,7 +95,7 @@ def _setting(report: Report) -> list[str]:
     models = ", ".join(f"{alias} `{model}`" for alias, model in history.models.items())
     lines = ["## The run", "", f"- run `{report.run_id}`, status {history.status}, random seed {history.seed}"]
     if history.optimizer:
-        lines.append(f"- optimizer {_plain(history.optimizer)}, {len(history.trajectory)} rounds")
+        lines.append(f"- optimizer {plain(history.optimizer)}, {len(history.trajectory)} rounds")
     lines += [
         f"- rows: {rows or 'none'}",
         f"- models: {models or 'none'}",
@@ -120,11 +113,11 @@ def _learned(report: Report) -> list[str]:
         lines = ["## What was learned", ""]
         for record in report.learned:
             rows = counted(record.raced.n if record.raced else 0, "row")
-            said = _plain(hypothesis_text(record))
+            said = plain(hypothesis_text(record))
             lines.append(f"- round {record.round}: {gain(record.raced)} points on {rows}, {said}")
         lines.append("")
     if history.suspects:
-        ids = ", ".join(f"`{_plain(row)}`" for row in history.suspects)
+        ids = ", ".join(f"`{plain(row)}`" for row in history.suspects)
         lines += ["## Suspect labels", "", f"Every candidate fails these rows; look at their labels: {ids}", ""]
     return lines
 
@@ -158,30 +151,12 @@ def _spend(history: History) -> list[str]:
     note = [f"Spent: {unknown_spend(total.picousd, unpriced)}.", ""] if unpriced else []
     if sentence := screening_sentence(history):
         note = [f"{sentence}.", "", *note]
-    return ["## Spend", "", *_table(head, rows), "", *note]
+    return ["## Spend", "", *table_lines(head, rows), "", *note]
 
 
 def _prompts(report: Report) -> list[str]:
-    lines = ["## The prompt", "", *_fenced(report.winner.prompt, "text"), ""]
+    lines = ["## The prompt", "", *fenced(report.winner.prompt, "text"), ""]
     if report.changed:
         diff = "\n".join(line_diff(report.seed.prompt, report.winner.prompt))
-        lines += ["## The changes", "", *_fenced(diff, "diff"), ""]
+        lines += ["## The changes", "", *fenced(diff, "diff"), ""]
     return lines
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
-
-
-def _plain(text: str) -> str:
-    """One line of text that Markdown shows as it is."""
-    return _ACTIVE.sub(r"\\\1", _CONTROL.sub("", " ".join(text.split())))
-
-
-def _fenced(text: str, language: str) -> list[str]:
-    """The text in a fence longer than any run of backticks in it."""
-    text = _CONTROL.sub("", text)
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", text, fence]

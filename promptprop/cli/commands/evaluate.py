@@ -8,14 +8,19 @@ import typer
 
 from promptprop.cli.options import Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, cache_mode
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import UsageError
+from promptprop.domain.errors import BaselineMissing, UsageError
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.cli.running import Detail, Outcome
     from promptprop.domain.config import RunConfig
     from promptprop.domain.models import Candidate, Program
     from promptprop.ports import RunRow
 
+RowIds = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it on Python 3.10
+    typer.Option("--row", metavar="ID", help="Only this row, with all that was asked and said; repeatable."),
+]
 SPLITS = ("all", "train", "select", "test")
 RESULTS = (4, 5)  # exit codes that tell of a result rather than of a mistake
 
@@ -27,8 +32,14 @@ def evaluate(
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Answers for each row.")] = 1,
     prompt: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
-        typer.Option("--prompt", metavar="FILE|NAME@VERSION", help="Score this one instead.", show_default=False),
+        typer.Option(
+            "--prompt",
+            metavar="WHAT",
+            help="Another: a file, git:REV, NAME@VERSION, RUN:winner.",
+            show_default=False,
+        ),
     ] = None,
+    rows: RowIds = None,
     exit_zero: ExitZero = False,
     cache: Cache = None,
     sets: Sets = None,
@@ -55,21 +66,41 @@ def evaluate(
         chosen = None if prompt is None else _chosen(store, loaded.config, prompt)
         prepared = await prepare(store, loaded, prompts=chosen)
         if not shell.quiet:
-            rows = [("rows", f"{split}, {repeats} answers each" if repeats > 1 else split)]
+            which = f"{split}, only {', '.join(rows[:5])}{' …' if len(rows) > 5 else ''}" if rows else split
+            facts = [("rows", f"{which}, {repeats} answers each" if repeats > 1 else which)]
             head = head_of(loaded.config, "evaluate", loaded.environment)
-            shell.draw_note([*head_parts(loaded.config.name, [*rows, *head]), ""])
-        options = {"split": split, "repeats": repeats, "cache": mode}
+            shell.draw_note([*head_parts(loaded.config.name, [*facts, *head]), ""])
+        options = {"split": split, "repeats": repeats, "cache": mode, **({"rows": rows} if rows else {})}
         return await create_run(store, prepared, "evaluate", options), None
 
     url = database_url(None, loaded.config, loaded.environment)
-    code = answer(shell, run_to_its_end(shell, url, loaded.environment, begin))
+    outcome = run_to_its_end(shell, url, loaded.environment, begin)
+    code = answer(shell, outcome, detail=_rows_shown(url, outcome) if rows and outcome.error is None else None)
     return 0 if exit_zero and code in RESULTS else code
+
+
+def _rows_shown(url: str, outcome: Outcome) -> Detail:
+    """What was asked and answered on the rows that were named."""
+    import contextlib
+
+    from promptprop.bootstrap.configuration import open_database
+    from promptprop.bootstrap.row_answers import answers_of
+    from promptprop.cli.row_answers import detail_of
+
+    with contextlib.closing(open_database(url, must_exist=True)) as store:
+        return detail_of(answers_of(store, outcome.run))
 
 
 def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program, tuple[Candidate, ...]]:
     """The prompt that stands in for the configured one. Raises UsageError, ConfigError."""
     from promptprop.adapters.files.prompts import read_prompts
+    from promptprop.bootstrap.gates import GIT, prompt_at
     from promptprop.bootstrap.references import prompt_for
 
     program, _ = read_prompts(config)
+    if reference.startswith(GIT):
+        try:
+            return program, (prompt_at(config, reference.removeprefix(GIT)),)
+        except BaselineMissing as error:  # here it is no baseline
+            raise UsageError(error.message, remedy=error.remedy) from error
     return program, (prompt_for(store, config, reference),)
