@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from promptprop.bootstrap.gate_details import Details, details_of
 from promptprop.domain.errors import BaselineMissing, ConfigError, UsageError
 from promptprop.domain.models import Candidate, Json
 
@@ -60,6 +61,7 @@ class GateReport:
     texts: tuple[str, str]
     flips: tuple[Flip, ...]
     notes: tuple[str, ...] = ()
+    details: Details = field(default_factory=Details)
 
     @property
     def last(self) -> GateLooked:
@@ -248,4 +250,5 @@ def gate_report(store: SqlStore, run: RunRow, history: History) -> GateReport:
         texts,
         tuple(flips),
         tuple(options.get("differences", ())),
+        details_of(run, last, settings, evaluations, examples, (baseline, candidate)),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from promptprop.bootstrap.configuration import open_database
 from promptprop.bootstrap.gates import gate_report
-from promptprop.cli import gates
+from promptprop.cli.gate_outputs import show_report
 
 if TYPE_CHECKING:
     from promptprop.cli.running import Outcome
@@ -28,9 +28,7 @@ def show_resumed(shell: Shell, url: str, outcome: Outcome, history: History) -> 
     with contextlib.closing(open_database(url, must_exist=True)) as store:
         run = store.run(outcome.run.id)
         report = gate_report(store, run, history)
-    shell.show(
-        gates.gate_json(report, None), lambda: gates.gate_parts(report), lambda: gates.markdown_of(report)
-    )
+    show_report(shell, report, None)
     for note in outcome.notes:
         shell.note(note)
     return code_of(report.verdict, run.snapshot["options"].get("inconclusive", "fail"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptprop.cli.options import chosen_format
-from promptprop.cli.plain import one_line
+from promptprop.cli.plain import one_line, safe
 from promptprop.cli.shell import Format, Shell
 
 if TYPE_CHECKING:
@@ -48,15 +48,17 @@ def annotation(rule: Rule[Any, Any], message: str, file: str, line: int = 0, col
 
     Line and column count from 1; line 0 is the whole file.
     """
-    return workflow_command(LEVELS[rule.severity], f"{rule.id} {rule.name}", message, file, line, column)
+    return workflow_command(LEVELS[rule.severity], f"{rule.id} {rule.name}", one_line(message), file, line, column)
 
 
 def workflow_command(level: str, title: str, message: str, file: str, line: int = 0, column: int = 0) -> str:
-    """The same for any message; `level` is notice, warning or error."""
-    place = f"file={_property(file)}" + (f",line={line},col={column}" if line else "")
-    said = one_line(message).replace("%", ESCAPES["%"])
+    """The same for any message of one line or more; `level` is notice, warning or error."""
+    place = (
+        f"file={_property(file)}" + (f",line={line}" if line else "") + (f",col={column}" if line and column else "")
+    )
+    said = "".join(ESCAPES.get(letter, letter) if letter in "%\r\n" else letter for letter in safe(message))
     return f"::{level} {place},title={_property(title)}::{said}\n"
 
 
 def _property(text: str) -> str:
-    return "".join(ESCAPES.get(letter, letter) for letter in text)
+    return "".join(ESCAPES.get(letter, letter) for letter in safe(text))

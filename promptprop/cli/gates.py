@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from promptprop.adapters.files.gate_words import gate_markdown, row_words, verdict_words
+from promptprop.adapters.files.gate_words import change_words, row_words, verdict_words
 from promptprop.adapters.files.report_words import counted, money, points, shortened
-from promptprop.cli.plain import one_line
+from promptprop.cli.plain import one_line, safe
 from promptprop.domain.models import Json, text_of
 from promptprop.domain.report import SIMULATED_NOTE, estimate_json, line_diff, spend_json
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from promptprop.services.flips import Flip
 
 ROWS = 10  # that are shown on each side
-ANNOTATIONS = 10  # that GitHub shows of a step
+GROUPS = {
+    "critical_rows": "critical, and did not pass",
+    "worse": "worse",
+    "better": "better",
+    "missing_rows": "left out",
+}
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -82,6 +87,7 @@ def gate_json(report: GateReport, outlook: Outlook | None) -> Json:
     seen = {"smallest_drop": outlook.smallest, "power_at_margin": outlook.power_at_margin} if outlook else {}
     return {
         "run_id": report.run_id,
+        "name": report.name,
         "verdict": report.verdict,
         "sentence": sentence_of(report),
         "baseline": {"label": report.labels[0], "id": last.baseline_id, "scores": scores["baseline"]},
@@ -95,53 +101,40 @@ def gate_json(report: GateReport, outlook: Outlook | None) -> Json:
         "rows": last.rows,
         "missing": last.missing,
         "critical_failed": list(last.failed),
-        "worse": [flip.as_json() for flip in report.worse],
-        "better": [flip.as_json() for flip in report.better],
+        **details_json(report),
         "spend": spend_json(report.history),
         "simulated": report.history.simulated,
         **seen,
     }
 
 
-def markdown_of(report: GateReport) -> str:
-    """For `--format md`."""
-    diff = "\n".join(line_diff(*report.texts, "baseline", "candidate"))
-    worse = [flip.as_json() for flip in report.worse]
-    return gate_markdown(report.name, sentence_of(report), facts_of(report), worse, len(report.better), diff)
+def details_json(report: GateReport) -> dict[str, Json]:
+    """The rows and lines of a report: flips, each with its command and the changed line nearest to it, and the rest."""
+    from promptprop.bootstrap.gate_details import change_for
+    from promptprop.services.prompt_changes import ChangedLines
+
+    details, lines = report.details, ChangedLines(report.details.changes)
+
+    def told(flip: Flip) -> Json:
+        near = change_for(lines, flip)
+        return {**flip.as_json(), "changed": near.as_json() if near else None, "command": details.again(flip.row)}
+
+    return {
+        "worse": [told(flip) for flip in report.worse],
+        "better": [told(flip) for flip in report.better],
+        "critical_rows": [{**row.as_json(), "command": details.again(row.row)} for row in details.critical],
+        "missing_rows": [{**row.as_json(), "command": details.again(row.row)} for row in details.missing],
+        "file": details.file,
+        "changes": [change.as_json() for change in details.changes],
+        "diff": line_diff(*report.texts, "baseline", "candidate"),
+        "inconclusive": details.open_ends,
+        "started_at": details.started_at,
+        "active_seconds": round(report.history.active_seconds, 3),
+    }
 
 
-def junit_of(report: GateReport) -> str:
-    """For `--format junit`."""
-    from promptprop.adapters.files.gate_junit import render_junit
-
-    failing = [(flip.row, one_line(_message(flip)), _details(flip)) for flip in report.worse]
-    failing = failing if report.verdict == "FAIL" else []
-    return render_junit(report.name, report.verdict, sentence_of(report), failing, report.last.rows)
-
-
-def annotations_of(report: GateReport, file: str) -> str:
-    """For `--format github`: the verdict, and the rows that are worst, as annotations of its Actions."""
-    from promptprop.cli.findings import workflow_command
-
-    level = {"PASS": "notice", "FAIL": "error", "INCONCLUSIVE": "warning"}[report.verdict]
-    lines = [workflow_command(level, f"promptprop check {report.name}", sentence_of(report), file)]
-    if report.verdict == "FAIL":
-        worst = report.worse[: ANNOTATIONS - 1]
-        lines += [workflow_command("warning", f"row {flip.row}", _message(flip), file) for flip in worst]
-    return "".join(lines)
-
-
-def _message(flip: Flip) -> str:
-    return f"{flip.before:.2f} → {flip.after:.2f}: {row_words(flip.inputs)}"
-
-
-def _details(flip: Flip) -> str:
-    expected = "" if flip.expected is None else f"expected: {text_of(flip.expected)}\n"
-    return f"{expected}baseline: {flip.baseline_answer}\ncandidate: {flip.candidate_answer}\n{flip.said}"
-
-
-def gate_parts(report: GateReport) -> Iterable[RenderableType]:
-    """For a terminal: the verdict first, then what flipped, then what changed."""
+def gate_parts(report: GateReport, told: Mapping[str, Json]) -> Iterable[RenderableType]:
+    """For a terminal: the verdict first, then what flipped, then what changed. `told` is the document of `--json`."""
     from rich.text import Text
 
     from promptprop.cli.drawing import diff_text, facts_table
@@ -149,27 +142,45 @@ def gate_parts(report: GateReport) -> Iterable[RenderableType]:
     yield Text(one_line(sentence_of(report)), style=f"bold {COLOURS[report.verdict]}")
     facts: list[tuple[str, str | Text]] = list(facts_of(report))
     yield facts_table(facts)
-    for title, flips in (("worse", report.worse), ("better", report.better)):
-        if flips:
+    for name, title in GROUPS.items():
+        rows = told[name]
+        if rows:
             yield ""
-            yield f"{counted(len(flips), 'row')} {title}"
-            yield from (line for flip in flips[:ROWS] for line in _lines(flip))
-            if len(flips) > ROWS:
-                yield f"… and {len(flips) - ROWS} more; --json tells all"
+            yield f"{counted(len(rows), 'row')} {title}"
+            yield from (line for row in rows[:ROWS] for line in _lines(row))
+            if len(rows) > ROWS:
+                yield f"… and {len(rows) - ROWS} more; --json tells all"
     if report.texts[0] != report.texts[1]:
         yield ""
         yield diff_text(*report.texts, "baseline", "candidate")
 
 
-def _lines(flip: Flip) -> Iterable[Text]:
+def _lines(row: Mapping[str, Json]) -> Iterable[Text]:
+    """A row in a few lines; of one that failed also the changed line nearest to it, and the command that shows it."""
     from rich.text import Text
 
-    colour = "red" if flip.delta < 0 else "green"
-    yield Text.assemble(
-        (f"  {flip.row}", "bold"), (f"  {points(flip.delta)}", colour), f"  {one_line(row_words(flip.inputs))}"
-    )
-    expected = "" if flip.expected is None else f"expected {shortened(one_line(text_of(flip.expected)), 60)}, "
-    answers = [shortened(one_line(answer), 60) for answer in (flip.baseline_answer, flip.candidate_answer)]
-    yield Text(f"      {expected}was {answers[0]}, is {answers[1]}", style="dim")
-    if flip.delta < 0 and flip.said:
-        yield Text(f"      {shortened(one_line(flip.said), 200)}", style="dim")
+    head = Text(f"  {one_line(row['row'])}", style="bold")
+    again = Text(f"      {safe(row['command'])}", style="cyan", no_wrap=True, overflow="ignore")
+    if "side" in row:
+        yield head.append(f"  {row['side']}: {shortened(one_line(row['why']), 120)}", style="not bold")
+        yield again
+        return
+    delta = row.get("delta", -1.0)
+    tally = points(delta) if "delta" in row else f"{row['passed']} of {row['answers']}"
+    head.append(f"  {tally}", style=f"not bold {'green' if delta > 0 else 'red'}")
+    yield head.append(f"  {one_line(row_words(row['inputs']))}", style="not bold")
+    expected = "" if row["expected"] is None else f"expected {_short(text_of(row['expected']))}, "
+    was = f"was {_short(row['baseline_answer'])}, " if "delta" in row else ""
+    is_now = _short(row["candidate_answer"] if "delta" in row else row["answer"])
+    yield Text(f"      {expected}{was}is {is_now}", style="dim")
+    if delta > 0:
+        return
+    if row["said"]:
+        yield Text(f"      {shortened(one_line(row['said']), 200)}", style="dim")
+    if row.get("changed"):
+        yield Text(f"      {shortened(one_line(change_words(row['changed'])), 200)}", style="dim")
+    yield again
+
+
+def _short(text: str) -> str:
+    return shortened(one_line(text), 60) or "nothing"

@@ -1,4 +1,4 @@
-"""A check in words: what its verdict means, and the Markdown that stands below a pull request."""
+"""A check in words: what its verdict means, and how rows and changed lines are told in a line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from promptprop.adapters.files.report_words import counted, points, shortened
 from promptprop.domain.models import Json, text_of
 
-MARKER = "<!-- promptprop check: {name} -->"  # by which a bot finds its own comment again
-LONGEST = 65_536  # characters of a comment that GitHub takes
-SHOWN = 20  # rows
 CELL = 160  # characters of a cell
 
 MEANING = {
@@ -62,46 +59,14 @@ def row_words(inputs: Mapping[str, Json]) -> str:
     return shortened(" ".join(" ".join(text_of(value).split()) for value in inputs.values()), CELL)
 
 
-def gate_markdown(
-    name: str,
-    sentence: str,
-    facts: Sequence[tuple[str, str]],
-    worse: Sequence[Mapping[str, Json]],
-    better: int,
-    diff: str,
-) -> str:
-    """The report as Markdown of at most 65,536 characters; rows go before the diff does."""
-    head = [MARKER.format(name=name), f"## promptprop check: {name}", "", f"**{_escaped(sentence)}**", ""]
-    head += [f"- {label}: {_escaped(said)}" for label, said in facts]
-    rows = [
-        f"| {_cell(one['row'])} | {one['before']:.2f} → {one['after']:.2f} | {_cell(row_words(one['inputs']))} "
-        f"| {_cell(text_of(one['expected']) if one['expected'] is not None else '')} "
-        f"| {_cell(one['candidate_answer'])} | {_cell(one['said'])} |"
-        for one in worse[:SHOWN]
-    ]
-    table = []
-    if rows:
-        more = f" (the first {SHOWN} of {len(worse)})" if len(worse) > SHOWN else ""
-        table = [
-            "",
-            f"### Worse{more}",
-            "",
-            "| row | score | input | expected | answer | why |",
-            "|---|---|---|---|---|---|",
-        ]
-        table += rows
-    tail = ["", f"{counted(better, 'row')} better."]
-    fence = "````"
-    changed = ["", "### What changed", "", f"{fence}diff", diff, fence] if diff else []
-    text = "\n".join([*head, *table, *tail, *changed]) + "\n"
-    if len(text) > LONGEST:
-        text = "\n".join([*head, *table, *tail]) + "\n"
-    return text if len(text) <= LONGEST else "\n".join([*head, *tail])[: LONGEST - 1] + "\n"
+MARKS = {"-": "removed", "+": "added"}
 
 
-def _escaped(said: str) -> str:
-    return said.replace("<", "&lt;").replace("\n", " ")
+def change_words(change: Mapping[str, Json]) -> str:
+    """A changed line with its place.
 
-
-def _cell(said: Json) -> str:
-    return shortened(" ".join(_escaped(str(said)).replace("|", "\\|").split()), CELL)
+    >>> change_words({"file": "prompt.md", "line": 3, "mark": "-", "text": "- Be brief."})
+    'prompt.md:3 removed: - Be brief.'
+    """
+    place = f"{change['file']}:{change['line']}" if change["line"] else str(change["file"])
+    return f"{place} {MARKS[change['mark']]}: {change['text'].strip()}"

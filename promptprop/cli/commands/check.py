@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from promptprop.cli.gate_outputs import OutFiles, call_of, require_outputs, show_report
 from promptprop.cli.options import (
     Cache,
     ConfigPath,
@@ -88,6 +89,7 @@ def check(
     offline: Offline = False,
     record: Record = False,
     format_: FormatName = "text",
+    out: OutFiles = None,
     exit_zero: ExitZero = False,
     max_calls: MaxCalls = None,
     max_usd: MaxUsd = None,
@@ -112,6 +114,7 @@ def check(
     shell = replace(shell, format=chosen_format(format_, FORMATS, as_json=shell.json))
     _require_known("--inconclusive", inconclusive, HOW_OPEN)
     _require_known("--split", split, SPLITS)
+    require_outputs(shell, out or [])
     if offline and (record or rerun):
         raise UsageError("--offline asks no model", remedy="leave out --record and --rerun, or --offline")
     flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
@@ -127,9 +130,9 @@ def check(
         allowed=allowed_aspects(allow_diff or ()),
         offline=offline,
         anew=rerun,
-        remembered={"inconclusive": inconclusive},
+        remembered={"inconclusive": inconclusive, "call": call_of(config, split, sets, env_file, db)},
     )
-    verdict = _checked(shell, loaded, request, record=record)
+    verdict = _checked(shell, loaded, request, out or [], record=record)
     if isinstance(verdict, int):
         return verdict
     return 0 if exit_zero else code_of(verdict, inconclusive)
@@ -140,7 +143,9 @@ def _require_known(option: str, given: str, known: Iterable[str]) -> None:
         raise UsageError(f"{option} {given!r} is not known", remedy=f"use one of {', '.join(known)}")
 
 
-def _checked(shell: Shell, loaded: LoadedConfig, request: CheckRequest, *, record: bool) -> str | int:
+def _checked(
+    shell: Shell, loaded: LoadedConfig, request: CheckRequest, files: list[Path], *, record: bool
+) -> str | int:
     """Run the check and show it; the verdict, or the exit code of what ended it."""
     import contextlib
 
@@ -172,20 +177,5 @@ def _checked(shell: Shell, loaded: LoadedConfig, request: CheckRequest, *, recor
         if record:
             path, count = record_calls(store, outcome.run, loaded, request)
             shell.note(f"recorded {count:,} calls in {path}")
-    shell.show(
-        gates.gate_json(report, told[0] if told else None),
-        lambda: gates.gate_parts(report),
-        lambda: gates.markdown_of(report),
-        lambda: gates.annotations_of(report, _file_of(loaded)),
-        lambda: gates.junit_of(report),
-    )
+    show_report(shell, report, told[0] if told else None, files)
     return report.verdict
-
-
-def _file_of(loaded: LoadedConfig) -> str:
-    """The file that an annotation stands at: the prompt's, or the configuration's."""
-    prompts = loaded.config.prompt or ()
-    named = prompts[0].file if len(prompts) == 1 else None
-    path = Path(named) if named else loaded.path
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -39,7 +39,7 @@ def show_run(
     """
     from promptprop.adapters.files.report_markdown import render_markdown
     from promptprop.bootstrap.gates import gate_report
-    from promptprop.cli import gates, judging
+    from promptprop.cli import gate_outputs, gates, judging
     from promptprop.cli.reports import report_of_run
     from promptprop.cli.running import opened
     from promptprop.domain.report import report_json
@@ -53,6 +53,7 @@ def show_run(
         drafted = judging.rubric_of_run(store, report, evaluations) if rubric else None
         labels = judging.classes_of_run(store, row, report, evaluations) if classes else {}
         gate = gate_report(store, row, report.history) if report.history.looks else None
+    checked = gates.gate_json(gate, None) if gate else {}
 
     def draw() -> Iterable[RenderableType]:
         from rich.text import Text
@@ -70,7 +71,7 @@ def show_run(
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []
             return [*parts, "", *judging.draw_classes(labels)] if classes else parts
         if gate is not None:
-            return [*parts, *gates.gate_parts(gate)]
+            return [*parts, *gates.gate_parts(gate, checked)]
         if report.history.activity == "optimize" and report.history.candidates:
             parts += [candidate_table(report.history, FILE_WIDTH if shell.output else shell.width()), ""]
         return [*parts, *summary_parts(report, paths, db=db or "")]
@@ -80,6 +81,10 @@ def show_run(
         **({"jury": judging.jury_json(records)} if jury else {}),
         **({"rubric": judging.rubric_json(drafted)} if rubric else {}),
         **({"classes": judging.classes_json(labels)} if classes else {}),
-        **({"check": gates.gate_json(gate, None)} if gate else {}),
+        **({"check": checked} if gate else {}),
     }
-    shell.show(document, draw, lambda: gates.markdown_of(gate) if gate else render_markdown(report))
+    shell.show(
+        document,
+        draw,
+        lambda: gate_outputs.markdown_of(checked, gates.facts_of(gate)) if gate else render_markdown(report),
+    )

@@ -54,7 +54,7 @@ def settle(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make `project` below this home the current folder, in an environment without anything of the developer's own."""
     for name in [name for name in os.environ if name.startswith("PROMPTPROP_") or name.endswith("_API_KEY")]:
         monkeypatch.delenv(name)
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))

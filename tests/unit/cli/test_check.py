@@ -71,15 +71,15 @@ def test_every_format_tells_the_same(prompts: tuple[str, str], run_cli: Any) -> 
         return str(ended.out)
 
     worse = json.loads(told("json"))["worse"]
-    suite = ElementTree.fromstring(told("junit").encode())
+    (suite,) = ElementTree.fromstring(told("junit").encode())
     assert suite.get("failures") == str(len(worse) + 1)
     markdown = told("md")
     assert markdown.startswith("<!-- promptprop check: small -->")
-    assert f"the first 20 of {len(worse)}" in markdown
+    assert f"### Worse: {len(worse)} rows, 20 of them here" in markdown
     annotations = told("github").splitlines()
     assert len(annotations) == 10
-    assert annotations[0].startswith("::error file=prompt.md,title=promptprop check small::FAIL")
-    assert all(line.startswith("::warning file=prompt.md,title=row ") for line in annotations[1:])
+    assert annotations[0].startswith("::error file=prompt.md,line=19,title=promptprop check small::FAIL")
+    assert all(line.startswith("::warning file=prompt.md,line=19,title=row ") for line in annotations[1:])
 
 
 def test_the_baseline_can_be_a_revision_of_git(prompts: tuple[str, str], cli_project: Path, run_cli: Any) -> None:

@@ -1,12 +1,11 @@
-"""A check in words, and as Markdown that fits into a comment."""
+"""A check in words: the sentence of a verdict, and a row's inputs on one line."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from promptprop.adapters.files.gate_words import LONGEST, MARKER, gate_markdown, row_words, verdict_words
+from promptprop.adapters.files.gate_words import change_words, row_words, verdict_words
+from tests.fixtures.gate_documents import change
 
 FIGURES = {"label": {"mean": -0.04, "lower": -0.09, "upper": 0.01}}
 
@@ -28,27 +27,11 @@ def test_critical_rows_and_an_unchanged_prompt_have_words_of_their_own() -> None
     assert "nothing was asked" in verdict_words("PASS", 0.05, {}, ())
 
 
-def flip(number: int, length: int = 10) -> dict[str, Any]:
-    return {
-        "row": f"r|{number}", "before": 1.0, "after": 0.0, "inputs": {"text": "a\n<b>|" + "x" * length},
-        "expected": ["yes"], "candidate_answer": "no\n" * length, "said": "label: expected yes",
-    }  # fmt: skip
+def test_a_changed_line_is_told_with_its_place_where_that_is_known() -> None:
+    assert change_words(change("  Be brief.", "+", 7)) == "prompts/router.md:7 added: Be brief."
+    assert change_words(change(line=0)) == "prompts/router.md removed: - refunds go to returns"
 
 
-def test_the_markdown_names_its_check_and_keeps_cells_in_their_table() -> None:
-    text = gate_markdown("router", "FAIL: <worse>", [("rows", "10")], [flip(n) for n in range(30)], 2, "-a\n+b")
-    assert text.startswith(MARKER.format(name="router"))
-    table = [line for line in text.splitlines() if line.startswith("| r")]
-    assert len(table) == 21, "a head and twenty rows"
-    assert all(line.replace("\\|", "").count("|") == 7 for line in table)
-    assert "&lt;worse>" in text
-    assert "````diff\n-a\n+b\n````" in text
-    assert "2 rows better." in text
-
-
-def test_it_fits_into_a_comment_whatever_the_prompts_and_rows_are() -> None:
-    long = gate_markdown("router", "FAIL", [], [flip(n, 5000) for n in range(400)], 0, "x\n" * 60_000)
-    assert len(long) <= LONGEST
-    assert "| row |" in long
-    assert "````" not in long
+def test_the_inputs_of_a_row_take_one_short_line() -> None:
+    assert row_words({"a": "one\n two", "b": [1]}) == "one two [1]"
     assert len(row_words({"text": "y" * 5000})) <= 161
