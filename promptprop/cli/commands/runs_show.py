@@ -15,6 +15,11 @@ from promptprop.cli.shell import Shell
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.cli.running import Detail
+    from promptprop.domain.report import Report
+    from promptprop.ports import RunRow
+
 
 BESIDE = {  # runs that are none of a prompt, and what shows what came of them
     "calibrate": "Votes of jurors on labelled answers: `promptprop judge calibrate` shows them, now for free.",
@@ -38,8 +43,7 @@ def show_run(
     more than once and put on both sides of the line; length and order tell what these do to its votes.
     """
     from promptprop.adapters.files.report_markdown import render_markdown
-    from promptprop.bootstrap.gates import gate_report
-    from promptprop.cli import gate_outputs, gates, judging
+    from promptprop.cli import judging
     from promptprop.cli.reports import report_of_run
     from promptprop.cli.running import opened
     from promptprop.domain.report import report_json
@@ -52,8 +56,7 @@ def show_run(
         records = judging.jury_of_run(evaluations) if jury else ()
         drafted = judging.rubric_of_run(store, report, evaluations) if rubric else None
         labels = judging.classes_of_run(store, row, report, evaluations) if classes else {}
-        gate = gate_report(store, row, report.history) if report.history.looks else None
-    checked = gates.gate_json(gate, None) if gate else {}
+        check = _check_of(store, row, report) if report.history.looks else None
 
     def draw() -> Iterable[RenderableType]:
         from rich.text import Text
@@ -70,8 +73,8 @@ def show_run(
             parts += judging.draw_jury(records) if jury else []
             parts += ["", *judging.draw_rubric(drafted)] if rubric else []
             return [*parts, "", *judging.draw_classes(labels)] if classes else parts
-        if gate is not None:
-            return [*parts, *gates.gate_parts(gate, checked)]
+        if check is not None:
+            return [*parts, *check.parts()]
         if report.history.activity == "optimize" and report.history.candidates:
             parts += [candidate_table(report.history, FILE_WIDTH if shell.output else shell.width()), ""]
         return [*parts, *summary_parts(report, paths, db=db or "")]
@@ -81,10 +84,21 @@ def show_run(
         **({"jury": judging.jury_json(records)} if jury else {}),
         **({"rubric": judging.rubric_json(drafted)} if rubric else {}),
         **({"classes": judging.classes_json(labels)} if classes else {}),
-        **({"check": checked} if gate else {}),
+        **(check.document if check else {}),
     }
-    shell.show(
-        document,
-        draw,
-        lambda: gate_outputs.markdown_of(checked, gates.facts_of(gate)) if gate else render_markdown(report),
+    shell.show(document, draw, check.markdown if check else lambda: render_markdown(report))
+
+
+def _check_of(store: SqlStore, run: RunRow, report: Report) -> Detail:
+    """What a check came to, as it was told when it ended."""
+    from promptprop.bootstrap.gates import gate_report
+    from promptprop.cli import gate_outputs, gates
+    from promptprop.cli.running import Detail
+
+    gate = gate_report(store, run, report.history)
+    told = gates.gate_json(gate, None)
+    return Detail(
+        {"check": told},
+        lambda: gates.gate_parts(gate, told),
+        lambda: gate_outputs.markdown_of(told, gates.facts_of(gate)),
     )
