@@ -17,7 +17,7 @@ from promptprop.domain.models import Candidate, Json, Program
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
-    from promptprop.ports import RecordedReply, RunRow
+    from promptprop.ports import RunRow
 
 SPLITS = ("all", "train", "select", "test")
 Tell = Callable[[Outlook], None]
@@ -84,6 +84,7 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
 
     Raises BaselineMissing, NotComparable, UsageError, ConfigError, DataError.
     """
+    from promptprop.adapters.files.recordings import read_recording
     from promptprop.bootstrap.baselines import keep_stored, require_comparable
     from promptprop.bootstrap.preparation import create_run, draft_run, prepare
 
@@ -93,6 +94,7 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     before = stored.candidate if stored else _named(store, loaded, str(request.baseline))
     _require_steps(before, program, stored)
     prepared = await prepare(store, loaded, prompts=(program, (before, candidate)))
+    recording = recording_path(path or baseline_path(loaded.config.name))
     options: dict[str, Json] = {
         **request.remembered,
         "split": request.split,
@@ -100,6 +102,7 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
         "gate": request.settings.as_json(),
         "baseline": request.baseline or (stored.name if stored else ""),
         "offline": request.offline,
+        "recording": str(recording) if request.offline else "",
         "anew": request.anew,
     }
     footing = None
@@ -114,7 +117,7 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     outlook = outlook_of(store, draft, request.settings, loaded.environment, stored)
     tell(outlook)
     _require_power(request.settings, outlook)
-    recorded = _recorded(loaded, path) if request.offline else []
+    recorded = read_recording(recording) if request.offline else []
     run = await create_run(store, prepared, "check", options)
     if stored and footing:
         await keep_stored(store, run, stored, footing)
@@ -170,12 +173,6 @@ def _require_power(settings: GateConfig, outlook: Outlook) -> None:
         f"this check would not see a drop of {margin}: the smallest that it sees is {smallest}",
         remedy="add rows or replicates, or widen the margin",
     )
-
-
-def _recorded(loaded: LoadedConfig, path: Path | None) -> list[RecordedReply]:
-    from promptprop.adapters.files.recordings import read_recording
-
-    return read_recording(recording_path(path or baseline_path(loaded.config.name)))
 
 
 def recording_of(loaded: LoadedConfig, request: CheckRequest) -> Path:

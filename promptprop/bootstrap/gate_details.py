@@ -70,7 +70,7 @@ def details_of(
         changes=tuple(changes),
         missing=() if last.failed else tuple(missing_of(evaluations, list(examples), sides, settings.metric)),
         critical=tuple(critical_of(evaluations, last.failed, examples, last.candidate_id)),
-        call=call,
+        call=replace(call, recording=options.get("recording") or None),
         file=changes[0].file if changes else in_repository(next(iter(files.values()))),
         repeats=max(last.replicates, critical),
         open_ends=str(options.get("inconclusive", "fail")),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from promptprop.cli.options import chosen_format
 from promptprop.cli.shell import Format, Shell
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Json
@@ -16,6 +17,10 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from promptprop.bootstrap.gates import GateReport, Outlook
 
+FORMATS: tuple[Format, ...] = ("text", "json", "md", "junit", "github")
+FormatName = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="text, json, md, junit or github.", show_default=False)
+]
 SUFFIXES: dict[str, Format] = {".json": "json", ".md": "md", ".xml": "junit"}
 OPEN_LEVELS = {"fail": "error", "warn": "warning", "pass": "notice"}
 Facts = Sequence[tuple[str, str]]
@@ -27,8 +32,11 @@ OutFiles = Annotated[
 ]
 
 
-def require_outputs(shell: Shell, files: Sequence[Path]) -> None:
-    """Tell in time what cannot be written, before the check has cost something. Raises UsageError, NotWritable."""
+def shell_for(shell: Shell, format_: str, files: Sequence[Path]) -> Shell:
+    """The shell of a check with its own --format. Tells in time which files cannot be written: before a check costs.
+
+    Raises UsageError, NotWritable.
+    """
     from promptprop.adapters.files.writing import require_folder
 
     for file in files:
@@ -40,6 +48,7 @@ def require_outputs(shell: Shell, files: Sequence[Path]) -> None:
     named = [file.resolve() for file in [*files, *([shell.output] if shell.output else [])]]
     if twice := next((file for file in named if named.count(file) > 1), None):
         raise UsageError(f"{twice.name} is named twice", remedy="give each output a file of its own")
+    return replace(shell, format=chosen_format(format_, FORMATS, as_json=shell.json))
 
 
 def call_of(config: Path, split: str, sets: Sequence[str] | None, env_file: Path | None, db: str | None) -> Json:

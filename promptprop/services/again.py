@@ -18,6 +18,7 @@ class Call:
     sets: tuple[str, ...] = ()
     env_file: str | None = None
     db: str | None = None
+    recording: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """For the options of a run."""
@@ -40,4 +41,5 @@ class Call:
         words += [word for one in self.sets for word in ("--set", one)]
         words += ["--env-file", self.env_file] if self.env_file else []
         words += ["--db", self.db] if self.db else []
+        words += ["--recording", self.recording] if self.recording else []
         return shlex.join(words)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from promptprop.cli.gate_outputs import OutFiles, call_of, require_outputs, show_report
+from promptprop.cli.gate_outputs import FormatName, OutFiles, call_of, shell_for, show_report
 from promptprop.cli.options import (
     Cache,
     ConfigPath,
@@ -18,9 +18,8 @@ from promptprop.cli.options import (
     MaxUsd,
     Sets,
     cache_mode,
-    chosen_format,
 )
-from promptprop.cli.shell import Format, Shell
+from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from promptprop.domain.models import Json
     from promptprop.ports import RunRow
 
-FORMATS: tuple[Format, ...] = ("text", "json", "md", "junit", "github")
 HOW_OPEN = ("fail", "warn", "pass")
 Baseline = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
@@ -69,9 +67,6 @@ AllowDiff = Annotated[
 Rerun = Annotated[bool, typer.Option("--rerun", help="Ask an unchanged prompt again: has the model drifted?")]
 Offline = Annotated[bool, typer.Option("--offline", help="Answer from the recording alone; no key, no network.")]
 Record = Annotated[bool, typer.Option("--record", help="Keep the calls beside the baseline, for --offline.")]
-FormatName = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="text, json, md, junit or github.", show_default=False)
-]
 
 
 def check(
@@ -104,23 +99,19 @@ def check(
     rows, with more answers to each while that decides nothing. What was answered before is free, and a stored baseline
     (`promptprop baseline accept`) is not asked again.
     """
-    from dataclasses import replace
-
     from promptprop.bootstrap.baselines import allowed_aspects
     from promptprop.bootstrap.checks import SPLITS, CheckRequest, gate_settings
     from promptprop.bootstrap.configuration import load
     from promptprop.cli.checks import code_of
 
-    shell = replace(shell, format=chosen_format(format_, FORMATS, as_json=shell.json))
+    shell = shell_for(shell, format_, out or [])
     _require_known("--inconclusive", inconclusive, HOW_OPEN)
     _require_known("--split", split, SPLITS)
-    require_outputs(shell, out or [])
     if offline and (record or rerun):
         raise UsageError("--offline asks no model", remedy="leave out --record and --rerun, or --offline")
     flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
     flags |= {"gate.margin": margin, "gate.alpha": alpha, "gate.require_power": require_power or None}
-    if offline:
-        flags |= {"tracking.mlflow.enabled": False}
+    flags |= {"tracking.mlflow.enabled": False} if offline else {}
     loaded = load(config, sets or [], flags, env_file)
     request = CheckRequest(
         settings=gate_settings(loaded, max_replicates),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 RowIds = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it on Python 3.10
     typer.Option("--row", metavar="ID", help="Only this row, with all that was asked and said; repeatable."),
+]
+Recording = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--recording", metavar="FILE", help="Answer from it alone; no key, no network.", show_default=False),
 ]
 SPLITS = ("all", "train", "select", "test")
 RESULTS = (4, 5)  # exit codes that tell of a result rather than of a mistake
@@ -40,6 +45,7 @@ def evaluate(
         ),
     ] = None,
     rows: RowIds = None,
+    recording: Recording = None,
     exit_zero: ExitZero = False,
     cache: Cache = None,
     sets: Sets = None,
@@ -55,10 +61,12 @@ def evaluate(
 
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
-    mode = cache_mode(cache)
-    loaded = load(config, sets or [], {"database.url": db}, env_file)
+    mode = "off" if recording else cache_mode(cache)
+    offline = {"tracking.mlflow.enabled": False} if recording else {}
+    loaded = load(config, sets or [], {"database.url": db, **offline}, env_file)
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
+        from promptprop.adapters.files.recordings import read_recording
         from promptprop.bootstrap.preparation import create_run, prepare
         from promptprop.cli.planning import head_of
         from promptprop.cli.summary import head_parts
@@ -70,13 +78,29 @@ def evaluate(
             facts = [("rows", f"{which}, {repeats} answers each" if repeats > 1 else which)]
             head = head_of(loaded.config, "evaluate", loaded.environment)
             shell.draw_note([*head_parts(loaded.config.name, [*facts, *head]), ""])
-        options = {"split": split, "repeats": repeats, "cache": mode, **({"rows": rows} if rows else {})}
-        return await create_run(store, prepared, "evaluate", options), None
+        options = {"split": split, "repeats": repeats, "cache": mode, "rows": rows or [], "offline": bool(recording)}
+        recorded = read_recording(recording) if recording else []
+        run = await create_run(store, prepared, "evaluate", options)
+        await store.pin_replies(run.id, recorded)
+        return run, None
 
     url = database_url(None, loaded.config, loaded.environment)
     outcome = run_to_its_end(shell, url, loaded.environment, begin)
+    if recording:
+        _require_recorded(url, outcome, recording)
     code = answer(shell, outcome, detail=_rows_shown(url, outcome) if rows and outcome.error is None else None)
     return 0 if exit_zero and code in RESULTS else code
+
+
+def _require_recorded(url: str, outcome: Outcome, recording: Path) -> None:
+    """Raises BaselineMissing where the recording lacks calls, naming their rows."""
+    import contextlib
+
+    from promptprop.bootstrap.checks import require_recorded_rows
+    from promptprop.bootstrap.configuration import open_database
+
+    with contextlib.closing(open_database(url, must_exist=True)) as store:
+        require_recorded_rows(store, outcome.run, recording)
 
 
 def _rows_shown(url: str, outcome: Outcome) -> Detail:

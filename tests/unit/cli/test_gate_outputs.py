@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_the_command_of_a_row_is_run_by_a_shell_and_shows_that_row_for_free(loss
     assert again["spend"]["total"]["calls"] == 0
     (shown,) = again["answers"]
     assert sum(one["score"] for one in shown["answers"]) / 2 == row["after"]
+
+
+def test_the_command_of_an_offline_check_answers_from_the_recording(lossy: Path, run_cli: Any) -> None:
+    candidate = Path("prompt.md").read_text()
+    Path("prompt.md").write_text(Path("good.md").read_text())
+    assert run_cli("baseline", "accept", "small.yaml", "--repeats", "1", "-q").code == 0
+    Path("prompt.md").write_text(candidate)
+    assert run_cli("check", "small.yaml", "--record", "-q").code == 1
+    shutil.rmtree(".promptprop")
+    row = run_cli("check", "small.yaml", "--offline", "--json", "-q").json["worse"][0]
+    shutil.rmtree(".promptprop")
+    assert row["command"].endswith("--recording promptprop-baselines/small.calls.jsonl.gz")
+    shown = run_cli(*shlex.split(row["command"])[1:], "--json").json
+    assert shown["answers"][0]["answers"][0]["answer"] == row["candidate_answer"]
+    assert shown["spend"]["total"]["calls"] == 0
+    lacking = run_cli(*shlex.split(row["command"])[1:], "--repeats", "2")
+    assert (lacking.code, f"those of the rows {row['row']}" in lacking.err) == (6, True)
+    gone = run_cli("eval", "small.yaml", "--recording", "absent.gz")
+    assert (gone.code, "there is no recording absent.gz" in gone.err) == (6, True)
 
 
 def test_annotations_stand_at_the_line_of_the_file_as_the_repository_names_it(
