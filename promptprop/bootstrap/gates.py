@@ -64,6 +64,19 @@ class GateReport:
     details: Details = field(default_factory=Details)
 
     @property
+    def sentence(self) -> str:
+        """The verdict with the figures that it rests on."""
+        from promptprop.bootstrap.gate_document import sentence_of
+
+        return sentence_of(self)
+
+    def as_json(self) -> Json:
+        """The document of `--json`."""
+        from promptprop.bootstrap.gate_document import document_of
+
+        return document_of(self)
+
+    @property
     def last(self) -> GateLooked:
         """The look that decided."""
         return self.history.looks[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -63,9 +63,10 @@ def call_of(config: Path, split: str, sets: Sequence[str] | None, env_file: Path
 def show_report(shell: Shell, report: GateReport, outlook: Outlook | None, files: Sequence[Path] = ()) -> None:
     """Give the report everywhere; stdout gets it even where a file cannot be written. Raises NotWritable."""
     from promptprop.adapters.files.step_summary import add_to_summary
+    from promptprop.bootstrap.gate_document import document_of, facts_of
     from promptprop.cli import gates
 
-    document, facts = gates.gate_json(report, outlook), gates.facts_of(report)
+    document, facts = document_of(report, outlook), facts_of(report)
 
     def show(one: Shell) -> None:
         one.show(
@@ -85,45 +86,28 @@ def show_report(shell: Shell, report: GateReport, outlook: Outlook | None, files
         show(shell)
 
 
-def clean(document: Json) -> Json:
-    """A document without secrets, and without what would do more than show letters: before it is put into a format.
-
-    Afterwards would be too late: what stands for a secret could take the end of an element with it.
-    """
-    from promptprop.adapters.logs import redact_value
-
-    return _safe(redact_value(document))
-
-
-def _safe(value: Json) -> Json:
-    from promptprop.cli.plain import safe
-
-    if isinstance(value, str):
-        return safe(value)
-    if isinstance(value, Mapping):
-        return {name: _safe(one) for name, one in value.items()}
-    return [_safe(one) for one in value] if isinstance(value, list) else value
-
-
 def markdown_of(document: Json, facts: Facts, longest: int | None = None) -> str:
     """For `--format md`: at most what a comment takes, or less."""
     from promptprop.adapters.files.gate_markdown import LONGEST, gate_markdown
+    from promptprop.bootstrap.gate_document import clean
 
     room = LONGEST if longest is None else min(longest, LONGEST)
-    return gate_markdown(clean(document), [(name, str(_safe(said))) for name, said in facts], room)
+    return gate_markdown(clean(document), [(name, clean(said)) for name, said in facts], room)
 
 
 def junit_of(document: Json, facts: Facts) -> str:
     """For `--format junit`."""
     from promptprop.adapters.files.gate_junit import render_junit
+    from promptprop.bootstrap.gate_document import clean
 
-    return render_junit(clean(document), {name: str(_safe(said)) for name, said in facts})
+    return render_junit(clean(document), {name: clean(said) for name, said in facts})
 
 
 def annotations_of(document: Json) -> str:
     """For `--format github`: the verdict at the first changed line, then the rows that are worst at theirs."""
     from promptprop.adapters.files.gate_words import change_words, row_words
     from promptprop.adapters.files.report_words import shortened
+    from promptprop.bootstrap.gate_document import clean
     from promptprop.cli.findings import workflow_command
     from promptprop.domain.models import text_of
 

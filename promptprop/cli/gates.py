@@ -1,15 +1,14 @@
-"""What is shown of a check: the outlook before it spends, and its report in every format."""
+"""What a terminal shows of a check: the outlook before it spends, and its report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from promptprop.adapters.files.gate_words import change_words, row_words, verdict_words
-from promptprop.adapters.files.report_words import counted, money, points, shortened
+from promptprop.adapters.files.gate_words import GROUPS, got_better, row_head, row_lines
+from promptprop.adapters.files.report_words import counted, money
 from promptprop.cli.plain import one_line, safe
-from promptprop.domain.models import Json, text_of
-from promptprop.domain.report import SIMULATED_NOTE, estimate_json, line_diff, spend_json
+from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,15 +16,8 @@ if TYPE_CHECKING:
 
     from promptprop.bootstrap.checks import CheckRequest
     from promptprop.bootstrap.gates import GateReport, Outlook
-    from promptprop.services.flips import Flip
 
 ROWS = 10  # that are shown on each side
-GROUPS = {
-    "critical_rows": "critical, and did not pass",
-    "worse": "worse",
-    "better": "better",
-    "missing_rows": "left out",
-}
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -59,87 +51,14 @@ def _takes(outlook: Outlook) -> str:
     return f"{most}, for {who}{usual}"
 
 
-def sentence_of(report: GateReport) -> str:
-    """The verdict in a sentence."""
-    return verdict_words(report.verdict, report.settings.margin, report.last.metrics, report.last.failed)
-
-
-def facts_of(report: GateReport) -> list[tuple[str, str]]:
-    """What stands below the verdict in every format for people."""
-    last = report.last
-    facts = [("baseline", report.labels[0]), ("rows", f"{last.rows:,} compared, {last.missing:,} left out")]
-    if last.replicates:
-        facts.append(("answers", f"{last.replicates} each"))
-    facts.append(("run", report.run_id[:8]))
-    facts += [("across", note) for note in report.notes]
-    if report.history.simulated:
-        facts.append(("note", SIMULATED_NOTE))
-    return facts
-
-
-def gate_json(report: GateReport, outlook: Outlook | None) -> Json:
-    """For `--json`."""
-    last = report.last
-    scores = {
-        role: {split: estimate_json(one) for split, one in report.history.record(candidate).scores.items()}
-        for role, candidate in (("baseline", last.baseline_id), ("candidate", last.candidate_id))
-    }
-    seen = {"smallest_drop": outlook.smallest, "power_at_margin": outlook.power_at_margin} if outlook else {}
-    return {
-        "run_id": report.run_id,
-        "name": report.name,
-        "verdict": report.verdict,
-        "sentence": sentence_of(report),
-        "baseline": {"label": report.labels[0], "id": last.baseline_id, "scores": scores["baseline"]},
-        "candidate": {"id": last.candidate_id, "scores": scores["candidate"]},
-        "gate": report.settings.as_json(),
-        "looks": [
-            {"replicates": look.replicates, "verdict": look.verdict, "metrics": dict(look.metrics)}
-            for look in report.history.looks
-        ],
-        "differences": list(report.notes),
-        "rows": last.rows,
-        "missing": last.missing,
-        "critical_failed": list(last.failed),
-        **details_json(report),
-        "spend": spend_json(report.history),
-        "simulated": report.history.simulated,
-        **seen,
-    }
-
-
-def details_json(report: GateReport) -> dict[str, Json]:
-    """The rows and lines of a report: flips, each with its command and the changed line nearest to it, and the rest."""
-    from promptprop.bootstrap.gate_details import change_for
-    from promptprop.services.prompt_changes import ChangedLines
-
-    details, lines = report.details, ChangedLines(report.details.changes)
-
-    def told(flip: Flip) -> Json:
-        near = change_for(lines, flip)
-        return {**flip.as_json(), "changed": near.as_json() if near else None, "command": details.again(flip.row)}
-
-    return {
-        "worse": [told(flip) for flip in report.worse],
-        "better": [told(flip) for flip in report.better],
-        "critical_rows": [{**row.as_json(), "command": details.again(row.row)} for row in details.critical],
-        "missing_rows": [{**row.as_json(), "command": details.again(row.row)} for row in details.missing],
-        "file": details.file,
-        "changes": [change.as_json() for change in details.changes],
-        "diff": line_diff(*report.texts, "baseline", "candidate"),
-        "inconclusive": details.open_ends,
-        "started_at": details.started_at,
-        "active_seconds": round(report.history.active_seconds, 3),
-    }
-
-
 def gate_parts(report: GateReport, told: Mapping[str, Json]) -> Iterable[RenderableType]:
     """For a terminal: the verdict first, then what flipped, then what changed. `told` is the document of `--json`."""
     from rich.text import Text
 
+    from promptprop.bootstrap.gate_document import facts_of
     from promptprop.cli.drawing import diff_text, facts_table
 
-    yield Text(one_line(sentence_of(report)), style=f"bold {COLOURS[report.verdict]}")
+    yield Text(one_line(told["sentence"]), style=f"bold {COLOURS[report.verdict]}")
     facts: list[tuple[str, str | Text]] = list(facts_of(report))
     yield facts_table(facts)
     for name, title in GROUPS.items():
@@ -156,31 +75,12 @@ def gate_parts(report: GateReport, told: Mapping[str, Json]) -> Iterable[Rendera
 
 
 def _lines(row: Mapping[str, Json]) -> Iterable[Text]:
-    """A row in a few lines; of one that failed also the changed line nearest to it, and the command that shows it."""
+    """A row in a few lines; those of one that needs looking at end with the command that shows it."""
     from rich.text import Text
 
-    head = Text(f"  {one_line(row['row'])}", style="bold")
-    again = Text(f"      {safe(row['command'])}", style="cyan", no_wrap=True, overflow="ignore")
-    if "side" in row:
-        yield head.append(f"  {row['side']}: {shortened(one_line(row['why']), 120)}", style="not bold")
-        yield again
-        return
-    delta = row.get("delta", -1.0)
-    tally = points(delta) if "delta" in row else f"{row['passed']} of {row['answers']}"
-    head.append(f"  {tally}", style=f"not bold {'green' if delta > 0 else 'red'}")
-    yield head.append(f"  {one_line(row_words(row['inputs']))}", style="not bold")
-    expected = "" if row["expected"] is None else f"expected {_short(text_of(row['expected']))}, "
-    was = f"was {_short(row['baseline_answer'])}, " if "delta" in row else ""
-    is_now = _short(row["candidate_answer"] if "delta" in row else row["answer"])
-    yield Text(f"      {expected}{was}is {is_now}", style="dim")
-    if delta > 0:
-        return
-    if row["said"]:
-        yield Text(f"      {shortened(one_line(row['said']), 200)}", style="dim")
-    if row.get("changed"):
-        yield Text(f"      {shortened(one_line(change_words(row['changed'])), 200)}", style="dim")
-    yield again
-
-
-def _short(text: str) -> str:
-    return shortened(one_line(text), 60) or "nothing"
+    name, tally, words = (one_line(part) for part in row_head(row))
+    colour = "" if "side" in row else "green" if got_better(row) else "red"
+    yield Text.assemble((f"  {name}", "bold"), (f"  {tally}", colour), f"  {words}")
+    yield from (Text(f"      {one_line(line)}", style="dim") for line in row_lines(row))
+    if not got_better(row):
+        yield Text(f"      {safe(row['command'])}", style="cyan", no_wrap=True, overflow="ignore")

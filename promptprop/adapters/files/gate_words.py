@@ -8,6 +8,8 @@ from promptprop.adapters.files.report_words import counted, points, shortened
 from promptprop.domain.models import Json, text_of
 
 CELL = 160  # characters of a cell
+LINE = 200  # of a line below a row
+ANSWER = 60  # of an answer in such a line
 
 MEANING = {
     "PASS": "the candidate is not worse by {margin} points",
@@ -70,3 +72,43 @@ def change_words(change: Mapping[str, Json]) -> str:
     """
     place = f"{change['file']}:{change['line']}" if change["line"] else str(change["file"])
     return f"{place} {MARKS[change['mark']]}: {change['text'].strip()}"
+
+
+GROUPS = {
+    "critical_rows": "critical, and did not pass",
+    "worse": "worse",
+    "better": "better",
+    "missing_rows": "left out",
+}
+"""The rows of a document in the order in which they are told, with what they are."""
+
+
+def row_head(row: Mapping[str, Json]) -> tuple[str, str, str]:
+    """A row of a document: its id, what became of it, and its inputs or the reason why it was left out."""
+    if "side" in row:
+        return str(row["row"]), str(row["side"]), shortened(str(row["why"]), CELL)
+    tally = points(row["delta"]) if "delta" in row else f"{row['passed']} of {row['answers']}"
+    return str(row["row"]), tally, row_words(row["inputs"])
+
+
+def row_lines(row: Mapping[str, Json]) -> list[str]:
+    """The lines below its head: the answers, and of a row that failed why, the changed line nearest to it."""
+    if "side" in row:
+        return []
+    flip = "delta" in row
+    expected = "" if row["expected"] is None else f"expected {_short(text_of(row['expected']))}, "
+    was = f"was {_short(row['baseline_answer'])}, " if flip else ""
+    lines = [f"{expected}{was}is {_short(row['candidate_answer'] if flip else row['answer'])}"]
+    if got_better(row):
+        return lines
+    more = [row["said"], change_words(row["changed"]) if row.get("changed") else ""]
+    return [*lines, *(shortened(text, LINE) for text in more if text)]
+
+
+def got_better(row: Mapping[str, Json]) -> bool:
+    """Whether a row of a document is one that needs no looking at."""
+    return "delta" in row and row["delta"] > 0
+
+
+def _short(text: str) -> str:
+    return shortened(text, ANSWER) or "nothing"

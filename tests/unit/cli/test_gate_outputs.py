@@ -16,7 +16,8 @@ import pytest
 
 from promptprop.adapters.files.gate_markdown import LONGEST
 from promptprop.adapters.models.offline.worldfile import load_world
-from promptprop.cli.gate_outputs import call_of, clean
+from promptprop.bootstrap.gate_document import clean
+from promptprop.cli.gate_outputs import call_of
 
 ROOT = Path(__file__).parents[3]
 WORLD = load_world(ROOT / "datasets" / "support.world.yaml")
@@ -195,7 +196,7 @@ def test_rows_that_were_left_out_are_told_with_their_reason(lossy: Path, run_cli
     assert document["missing"] == len(document["missing_rows"]) > 0
     row = document["missing_rows"][0]
     assert (row["side"], row["why"]) == ("both", "odd: the metric raised ValueError: see the log")
-    assert "left out\n  s001  both: " in run_cli(*CHECK, *more).out
+    assert "left out\n  s001  both  odd: the metric raised" in run_cli(*CHECK, *more).out
     (suite,) = ElementTree.fromstring(run_cli(*CHECK, *more, "--format", "junit").out.encode())
     assert suite.get("skipped") == str(document["missing"])
 
