@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from promptprop.api import evaluate, load_prompt, optimize, optimize_async
+    from promptprop.api import check, evaluate, load_prompt, optimize, optimize_async
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "load_prompt", "optimize", "optimize_async"]
+__all__ = ["__version__", "check", "evaluate", "load_prompt", "optimize", "optimize_async"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Python interface: `optimize` and `evaluate` as the commands do it, `load_prompt` for production code."""
+"""The Python interface: `optimize`, `evaluate` and `check` as the commands do it, `load_prompt` for production code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from promptprop.domain.models import Candidate, Json
 from promptprop.domain.report import Report
 
 if TYPE_CHECKING:
+    from promptprop.bootstrap.gates import GateReport
     from promptprop.ports import EventSink
 
 
@@ -57,6 +58,29 @@ def evaluate(
     """Score the configured prompt on a split. `sets` are `key=value` overrides. Raises as `optimize_async` does."""
     options = {"split": split, "repeats": repeats}
     return asyncio.run(_run(config, "evaluate", options, sets=sets, database=database))
+
+
+def check(
+    config: str | Path,
+    baseline: str | None = None,
+    *,
+    split: str = "all",
+    offline: bool = False,
+    allow: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    database: str | None = None,
+) -> GateReport:
+    """Hold the configured prompt against a baseline, as the command does; the stored one where none is named.
+
+    The report has `verdict` (PASS, FAIL or INCONCLUSIVE), `sentence`, `worse`, `better` and `as_json()`. `offline`
+    answers from the recording alone, `allow` names differences to compare across (`model`, `rows`), `sets` are
+    `key=value` overrides, such as `gate.margin=3pp`. Raises BaselineMissing, NotComparable, and what `optimize` does.
+    """
+    from promptprop.bootstrap import checks
+
+    return asyncio.run(
+        checks.check(config, baseline, split=split, offline=offline, allow=allow, sets=sets, database=database)
+    )
 
 
 async def optimize_async(

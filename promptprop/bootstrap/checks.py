@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.baselines import baseline_path, read_baseline, recording_path
-from promptprop.bootstrap.gates import GIT, Outlook, outlook_of, prompt_at
+from promptprop.bootstrap.gates import GIT, GateReport, Outlook, gate_report, outlook_of, prompt_at
 from promptprop.domain.baseline import Aspect, Baseline
 from promptprop.domain.errors import BaselineMissing, ConfigError, NotComparable, NotRecorded, UsageError
 from promptprop.domain.gate_config import GateConfig
@@ -123,6 +123,53 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
         await keep_stored(store, run, stored, footing)
     await store.pin_replies(run.id, recorded)
     return run
+
+
+async def check(
+    config: str | Path,
+    baseline: str | None = None,
+    *,
+    split: str = "all",
+    offline: bool = False,
+    allow: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    database: str | None = None,
+) -> GateReport:
+    """Make a check as the command does, without a terminal, and return its report.
+
+    `allow` names differences under which it compares all the same (`model`, `rows`), `sets` are `key=value` overrides
+    such as `gate.margin=3pp`. Raises BaselineMissing, NotComparable, UsageError, ConfigError, DataError, ModelError,
+    TooManyErrors, BudgetExhausted, StorageError.
+    """
+    import contextlib
+
+    from promptprop.adapters.logs import redact_value
+    from promptprop.bootstrap.assembly import build_engine
+    from promptprop.bootstrap.baselines import allowed_aspects
+    from promptprop.bootstrap.configuration import database_url, load, open_database
+    from promptprop.services.again import Call
+
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    loaded = load(config, sets, {"tracking.mlflow.enabled": False} if offline else {})
+    call = Call(str(config), split, tuple(sets), None, database)
+    request = CheckRequest(
+        settings=gate_settings(loaded),
+        baseline=baseline,
+        split=split,
+        allowed=allowed_aspects(allow),
+        offline=offline,
+        remembered={"call": redact_value(call.as_json())},
+    )
+    url = database_url(database, loaded.config, loaded.environment)
+    with contextlib.closing(open_database(url)) as store:
+        run = await begin_check(store, loaded, request, lambda _outlook: None)
+        try:
+            report = await build_engine(store, url, loaded.environment).run(run.id)
+        finally:
+            if offline:  # a call that is missing says more than the errors that come of it
+                require_recorded(store, run, loaded, request)
+        return gate_report(store, run, report.history)
 
 
 def _cache(request: CheckRequest) -> str:

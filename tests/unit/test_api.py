@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import promptprop
-from promptprop.domain.errors import ConfigError, UsageError
+from promptprop.adapters.models.offline.worldfile import load_world
+from promptprop.domain.errors import BaselineMissing, ConfigError, UsageError
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["optimizer.options.rounds=2", "tracking.mlflow=false"]
@@ -56,3 +57,27 @@ def test_an_unknown_prompt_is_a_usage_error(tmp_path: Path) -> None:
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         _ = promptprop.nonsense
+
+
+def test_check_returns_a_report_whatever_the_verdict(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'runs.db'}"
+    world = load_world(ROOT / "datasets/support.world.yaml")
+    rules = "".join(f"- {rule.says[0]}\n" for rule in world.rules.values())
+    better = tmp_path / "better.md"
+    better.write_text((ROOT / "configs/prompts/support.md").read_text().replace("Which desk is it?", rules))
+    sets = ["tracking.mlflow=false", "gate.replicates=[1]"]
+    report = promptprop.check(ROOT / "configs/quickstart.yaml", str(better), sets=sets, database=database)
+    assert (report.verdict, report.sentence.startswith("FAIL: ")) == ("FAIL", True)
+    assert len(report.worse) > len(report.better)
+    document = report.as_json()
+    assert document["verdict"] == "FAIL"
+    assert "--set tracking.mlflow=false" in document["worse"][0]["command"]
+    assert document["worse"][0]["command"].endswith(f"--db {database}")
+
+
+def test_a_check_without_a_baseline_or_of_no_split_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BaselineMissing, match="needs a baseline"):
+        promptprop.check(ROOT / "configs/quickstart.yaml", sets=["tracking.mlflow=false"])
+    with pytest.raises(UsageError, match="no split 'odd'"):
+        promptprop.check(ROOT / "configs/quickstart.yaml", "x.md", split="odd")
