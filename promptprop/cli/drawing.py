@@ -47,10 +47,13 @@ def console_for(stream: IO[str], *, colour: bool = True, width: int | None = Non
 
 
 def print_all(console: Console, parts: Iterable[RenderableType]) -> None:
-    """Print the parts one after another; off a terminal texts are not wrapped, and no line ends in blanks."""
+    """Print the parts one after another; off a terminal texts are not wrapped, and no line ends in blanks.
+
+    On one, an indented line stays indented where it wraps.
+    """
     if console.is_terminal:
         for part in parts:
-            console.print(part)
+            console.print(_hanging(part) if isinstance(part, Text) else part)
         return
     for part in parts:
         if isinstance(part, Text | str):
@@ -59,6 +62,16 @@ def print_all(console: Console, parts: Iterable[RenderableType]) -> None:
         with console.capture() as page:
             console.print(part)
         console.file.write(_TRAILING.sub(r"\1", page.get()))
+
+
+def _hanging(text: Text) -> RenderableType:
+    """A line with its indentation as padding; texts that must not wrap and those of several lines stay as they are."""
+    from rich.padding import Padding
+
+    indent = len(text.plain) - len(text.plain.lstrip(" "))
+    if not indent or text.no_wrap or "\n" in text.plain:
+        return text
+    return Padding(text[indent:], (0, 0, 0, indent), expand=False)
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[int] = ()) -> Table:

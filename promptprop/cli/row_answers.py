@@ -51,14 +51,14 @@ def _whole(row: RowAnswers) -> Iterable[RenderableType]:
         of_step = f" at {step}" if len(row.asked) > 1 else ""
         for message in messages:
             yield Text(f"asked{of_step} ({message.role})", style="dim")
-            yield _block(message.content)
+            yield from _block(message.content)
     for one in row.evaluations:
         number = f", answer {one.replicate + 1}" if len(row.evaluations) > 1 else ""
         for made in one.trace[:-1]:
             yield Text(f"answered at {made.step}{number}", style="dim")
-            yield _block(made.output)
+            yield from _block(made.output)
         yield Text(f"answered{number}", style="dim")
-        yield _block(one.output if one.error is None else f"nothing: {one.error.message}")
+        yield from _block(_said(one))
         facts: list[tuple[str, str | Text]] = [] if row.example.expected is None else [("expected", _expected(row))]
         facts.append(("score", _score(one)))
         facts += [(name, one_line(f"{_value(word.score)}  {word.feedback}")) for name, word in one.judgements.items()]
@@ -66,10 +66,11 @@ def _whole(row: RowAnswers) -> Iterable[RenderableType]:
     yield ""
 
 
-def _block(text: str) -> Text:
+def _block(text: str) -> Iterable[Text]:
     from rich.text import Text
 
-    return Text("\n".join(f"  {line}".rstrip() for line in shown(text).split("\n")), overflow="fold")
+    for line in shown(text).split("\n"):
+        yield Text(f"  {line}".rstrip())
 
 
 def _markdown(rows: Sequence[RowAnswers]) -> str:

@@ -17,7 +17,9 @@ import pytest
 from promptprop.adapters.files.gate_markdown import LONGEST
 from promptprop.adapters.models.offline.worldfile import load_world
 from promptprop.bootstrap.gate_document import clean
-from promptprop.cli.gate_outputs import call_of
+from promptprop.cli.gate_outputs import annotations_of, call_of, junit_of, markdown_of
+from promptprop.cli.shell import Shell
+from tests.fixtures.gate_documents import change, document, flip
 
 ROOT = Path(__file__).parents[3]
 WORLD = load_world(ROOT / "datasets" / "support.world.yaml")
@@ -220,3 +222,40 @@ def test_no_secret_is_remembered_or_shown_and_none_takes_markup_with_it() -> Non
     assert "pw@" not in str(call)
     cleaned = clean({"a": ["https://host/?key=abcdef"], "b": 1.5, "c": None, "d": "\x1b[31mred\x07"})
     assert cleaned == {"a": ["https://host/?key=[redacted]"], "b": 1.5, "c": None, "d": "red"}
+
+
+def test_a_secret_at_the_end_of_a_text_leaves_the_markup_around_it_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "see https://host/?key=abcdefgh"
+    row = flip(1, row=secret, candidate_answer=secret, said=secret, expected=secret)
+    told = document(worse=[row], sentence=secret, name=secret)
+    Shell(format="junit").show(told, list, None, None, lambda: junit_of(told, [("baseline", secret)]))
+    (suite,) = ElementTree.fromstring(capsys.readouterr().out)
+    assert len(suite.findall("testcase/failure")) == 2
+    Shell(format="github").show(told, list, None, lambda: annotations_of(told))
+    shown = capsys.readouterr().out
+    assert [line.count("::") for line in shown.splitlines()] == [2, 2]
+    assert "abcdefgh" not in shown + junit_of(told, []) + markdown_of(told, [])
+
+
+def test_properties_and_messages_of_annotations_are_escaped_as_github_reads_them() -> None:
+    row = flip(1, row="a:b,c%d\r\ne", inputs={"text": "100%: a, b\r\nc"}, said="", changed=None, expected=None)
+    told = document(worse=[row], file="pro:mpts,1/ro%uter.md", sentence="50% lost\nreally")
+    first, second = annotations_of(told).splitlines()
+    assert first == (
+        "::error file=pro%3Ampts%2C1/ro%25uter.md,line=3,title=promptprop check router::50%25 lost%0Areally"
+    )
+    assert second.startswith(
+        "::warning file=pro%3Ampts%2C1/ro%25uter.md,line=3,title=row a%3Ab%2Cc%25d%0Ae::1.00 → 0.00: 100%25: a, b c%0A"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ends", "level"),
+    [("PASS", "fail", "notice"), ("INCONCLUSIVE", "fail", "error"), ("INCONCLUSIVE", "warn", "warning"),
+     ("INCONCLUSIVE", "pass", "notice")],
+)  # fmt: skip
+def test_the_level_of_an_annotation_is_what_the_verdict_comes_to(verdict: str, ends: str, level: str) -> None:
+    told = document(verdict, inconclusive=ends, worse=[flip(1)], changes=[change(line=0)])
+    assert annotations_of(told) == (
+        f"::{level} file=prompts/router.md,title=promptprop check router::{verdict}: said so\n"
+    )
