@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 from openai_server import OpenAIServer
 from postgres_server import MISSING, PostgresServer, find_binaries, shared_server
 
-
 UNTRACED = tuple(str(Path(__file__).parent / name) for name in ("e2e", "integration"))
 
 
