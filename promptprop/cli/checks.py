@@ -28,9 +28,7 @@ def show_resumed(shell: Shell, url: str, outcome: Outcome, history: History) -> 
     with contextlib.closing(open_database(url, must_exist=True)) as store:
         run = store.run(outcome.run.id)
         report = gate_report(store, run, history)
-    shell.show(
-        gates.gate_json(report, None), lambda: gates.gate_parts(report), lambda: gates.markdown_of(report)
-    )
+    shell.show(gates.gate_json(report, None), lambda: gates.gate_parts(report), lambda: gates.markdown_of(report))
     for note in outcome.notes:
         shell.note(note)
     return code_of(report.verdict, run.snapshot["options"].get("inconclusive", "fail"))
