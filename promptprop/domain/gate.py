@@ -19,9 +19,6 @@ from promptprop.domain.statistics import normal_tail
 
 GateVerdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 FailWhen: TypeAlias = Literal["worse", "beyond_margin"]
-STEEPNESS = 1.5
-"""Of the level, (look / looks)^1.5 is spent up to a look: 19 %, 54 % and all of it for three looks. Steeper spends less
-early: fewer calls are saved, and at the last look less power is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +42,11 @@ class GateRule:
             raise ValueError("replicates grow from look to look, from 1 on")
 
     def spent(self, look: int) -> float:
-        """The share of the level that may be spent up to a look, counted from 1."""
-        return float((look / len(self.replicates)) ** STEEPNESS)
+        """The share of the level that may be spent up to a look, counted from 1: as much at each of them.
+
+        So the first look is as quick to end as if the level were divided; later ones then have lower boundaries.
+        """
+        return look / len(self.replicates)
 
     @property
     def line(self) -> float:

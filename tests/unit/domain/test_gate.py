@@ -44,6 +44,21 @@ def test_beyond_the_margin_only_a_drop_larger_than_it_fails() -> None:
     assert look_at([-1.0] * 40 + [0.0] * 60, GateRule(margin=0.2, fail_when="beyond_margin")).verdict == "FAIL"
 
 
+def test_differences_of_other_things_than_scores_have_bounds_beyond_one_and_no_broken_rows() -> None:
+    room = [-4.0] * 40 + [-2.0] * 40
+    assert look_at(room, RULE, scores=False).upper < -1
+    assert look_at([0.2] * 10, GateRule(replicates=(1,)), scores=False).verdict == "PASS"
+    assert look_at([0.2] * 10, GateRule(replicates=(1,))).verdict == "INCONCLUSIVE"
+
+
+def test_rows_that_answer_always_the_same_are_not_taken_for_more_as_they_are_asked_again() -> None:
+    looks = list[Look]()
+    for _ in RULE.replicates:
+        looks.append(look_at([-1.0] * 3 + [0.0] * 97, RULE, looks))
+    assert [look.verdict for look in looks] == ["INCONCLUSIVE"] * 3
+    assert len({look.error for look in looks}) == 1
+
+
 def test_a_share_of_the_level_asks_for_more() -> None:
     whole, half = look_at([-0.1, 0.0] * 50, RULE), look_at([-0.1, 0.0] * 50, RULE, share=0.5)
     assert half.critical > whole.critical
