@@ -1,6 +1,7 @@
 """Error rates and power of gates, told and measured, over thousands of simulated checks: the table of docs/check.md.
 
-`PROMPTPROP_GATES=200` takes fewer checks a cell.
+Then odd ones: few rows, rows that are rarely wrong or always answered the same, drops that break few rows wholly,
+clusters of unequal size. `PROMPTPROP_GATES=200` takes fewer checks a cell.
 """
 
 from __future__ import annotations
@@ -67,3 +68,65 @@ def test_the_power_that_is_told_is_measured_and_no_level_is_exceeded() -> None:
     print(f"{TRIALS} checks a cell, {minutes:.0f} minutes")
     print("\n".join(summary(found)))
     assert [said for one in found if (said := wrong(one))] == []
+
+
+LOOKS = ((1,), (1, 3, 5), (10,))
+FEW = (10, 20, 50, 100)  # rows
+EQUAL = [  # rows are, change, graded
+    ("hard", "even", False),
+    ("rarely wrong", "even", False),
+    ("mixed", "even", True),
+    ("hard", "swapped", False),
+    ("sure", "swapped", False),
+    ("hard", "won", False),
+]
+WORSE = [
+    ("mixed", "even", False),
+    ("mixed", "broken", False),
+    ("rarely wrong", "broken", False),
+    ("sure", "broken", False),
+    ("mixed", "broken", True),
+]
+CLUSTERS = {
+    "4 of 25": (25,) * 4,
+    "20 of 5": (5,) * 20,
+    "4 of 10 to 110": (10, 20, 60, 110),
+    "8 of 2 to 60": (2, 3, 5, 10, 20, 40, 60, 60),
+    "20 of 1 to 26": (1, 3, 10, 26) * 5,
+    "1 of 100, 50 of 2": (100, *(2,) * 50),
+}
+
+
+def odd_lines() -> dict[str, list[Setting]]:
+    """The settings of each line of the tables of odd worlds, by the line's head."""
+    lines = {}
+    for kinds, drop in ((EQUAL, 0.0), (WORSE, 0.05)):
+        for difficulty, change, graded in kinds:
+            for looks in LOOKS:
+                scores = "0 to 1" if graded else "0 or 1"
+                lines[f"{100 * drop:g} | {change} | {difficulty} | {scores} | {list(looks)}"] = [
+                    Setting(looks, rows, 1, difficulty, drop, change, (), graded) for rows in FEW
+                ]
+    for name, sizes in CLUSTERS.items():
+        worlds = (("mixed", 0.0, "even"), ("hard", 0.0, "swapped"), ("mixed", 0.05, "even"), ("mixed", 0.05, "broken"))
+        lines[name] = [
+            Setting((1, 3, 5), sum(sizes), 1, difficulty, drop, change, sizes) for difficulty, drop, change in worlds
+        ]
+    return lines
+
+
+@pytest.mark.campaign
+def test_what_odd_rows_and_few_of_them_do_to_both_errors_is_known() -> None:
+    lines = odd_lines()
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+        settings = [setting for line in lines.values() for setting in line]
+        found = iter(pool.map(partial(measured, trials=TRIALS), settings))
+        rates = {}
+        for head, line in lines.items():
+            ends = [next(found) for _ in line]
+            rates[head] = [one.passes if one.setting.drop else one.fails for one in ends]
+            print(f"| {head} | {' | '.join(f'{rate:.3f}' for rate in rates[head])} |", flush=True)
+    most = 0.05 + 3 * (0.05 * 0.95 / TRIALS) ** 0.5
+    fair = [head for head in rates if head.startswith("0 |") and "won" not in head]
+    assert {head: rates[head] for head in fair if max(rates[head]) > most} == {}
+    assert {name: rates[name][0] for name in CLUSTERS if rates[name][0] > most} == {}
