@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from promptprop.adapters.files.gate_words import GROUPS, got_better, row_head, row_lines
 from promptprop.adapters.files.report_words import counted, money
 from promptprop.cli.plain import one_line, safe
+from promptprop.domain.differences import fewest_rows
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -33,9 +34,12 @@ def outlook_words(outlook: Outlook, request: CheckRequest) -> list[tuple[str, st
         sees += f"; one of {100 * settings.margin:g} points with {100 * outlook.power_at_margin:.0f} %"
     assumed = "assumed: no row has two answers on record" if outlook.noise.assumed else "that of answers on record"
     replicates = ", ".join(map(str, settings.replicates))
+    needed = fewest_rows(settings.margin, settings.alpha)
+    passes = [("passes", f"only if it wins some rows: being as good takes {needed} at this margin")]
     return [
         ("rows", f"{outlook.rows:,}, {replicates} answers each while undecided"),
         ("sees", sees),
+        *(passes if outlook.rows < needed else ()),
         ("noise", assumed),
         ("takes", "nothing: all answers come from the recording" if request.offline else _takes(outlook)),
     ]

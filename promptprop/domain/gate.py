@@ -9,19 +9,16 @@ DeMets 1983, Biometrika 70:659; Jennison & Turnbull 2000, Group Sequential Metho
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from promptprop.domain.differences import differences_of
 from promptprop.domain.sequential import Boundary, crossing
-from promptprop.domain.statistics import normal_tail, student_quantile
+from promptprop.domain.statistics import normal_tail
 
 GateVerdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 FailWhen: TypeAlias = Literal["worse", "beyond_margin"]
-STEEPNESS = 1.5
-"""Of the level, (look / looks)^1.5 is spent up to a look: 19 %, 54 % and all of it for three looks. Steeper spends less
-early: fewer calls are saved, and at the last look less power is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +42,11 @@ class GateRule:
             raise ValueError("replicates grow from look to look, from 1 on")
 
     def spent(self, look: int) -> float:
-        """The share of the level that may be spent up to a look, counted from 1."""
-        return float((look / len(self.replicates)) ** STEEPNESS)
+        """The share of the level that may be spent up to a look, counted from 1: as much at each of them.
+
+        So the first look is as quick to end as if the level were divided; later ones then have lower boundaries.
+        """
+        return look / len(self.replicates)
 
     @property
     def line(self) -> float:
@@ -77,51 +77,33 @@ class Look:
         return 1 / (self.error * self.error)
 
 
-def standard_error(
-    differences: Sequence[float], replicates: int, clusters: Sequence[Hashable] | None = None
-) -> tuple[float, float, int]:
-    """Mean, standard error and number of independent groups of differences of means over `replicates` answers.
-
-    The cluster-robust variance CR1 (Cameron & Miller 2015); without clusters each row is its own. One discordant answer
-    is added to the squares, and two rows without a difference to their number: the adjusted interval for paired
-    proportions of Agresti & Min (2005, Statistics in Medicine 24:729), which keeps its level where few rows differ, and
-    knows no certainty where none does. Raises ValueError without rows.
-    """
-    n = len(differences)
-    if n == 0:
-        raise ValueError("a difference needs at least one row")
-    rows = n + 2
-    mean = math.fsum(differences) / rows
-    sums: dict[Hashable, float] = {}
-    for place, difference in enumerate(differences):
-        group: Hashable = place if clusters is None else clusters[place]
-        sums[group] = sums.get(group, 0.0) + difference - mean
-    groups = len(sums)
-    squares = math.fsum(value * value for value in sums.values()) + 1 / replicates
-    robust = groups / (groups - 1) if groups > 1 else 1.0
-    return mean, math.sqrt(robust * squares) / rows, groups
-
-
 def look_at(
     differences: Sequence[float],
     rule: GateRule,
     earlier: Sequence[Look] = (),
     clusters: Sequence[Hashable] | None = None,
     share: float = 1.0,
+    *,
+    scores: bool = True,
 ) -> Look:
     """The next look, after the `earlier` ones. `share` of the level is this metric's (Holm's step).
 
-    With fewer than two groups nothing can be said. Raises ValueError without rows.
+    Differences of `scores` lie in [−1, 1]: their `lower` is also no more than what rows that broke unseen would allow
+    (`Differences.least`). That is not tested anew at each look, since the rows stay the same: what they miss, they miss
+    at all looks. With fewer than two groups nothing can be said. Raises ValueError without rows.
     """
     number = len(earlier) + 1
     replicates = rule.replicates[number - 1]
-    mean, error, groups = standard_error(differences, replicates, clusters)
+    found = differences_of(differences, replicates, clusters)
+    mean, error, groups = found.mean, found.error, found.groups
     increment = rule.alpha * share * (rule.spent(number) - (rule.spent(number - 1) if number > 1 else 0.0))
     boundaries = [Boundary(look.information, look.critical) for look in earlier]
     critical = crossing(boundaries, 1 / (error * error), increment)
     if groups < 2:
         return Look(replicates, mean, error, -1.0, 1.0, len(differences), groups, critical, "INCONCLUSIVE")
-    half = student_quantile(groups - 1, normal_tail(critical)) * error
-    lower, upper = mean - half, mean + half
+    tail = normal_tail(critical)
+    lower, upper = mean - found.reach(tail, -1), mean + found.reach(tail, 1)
+    if scores:
+        lower, upper = max(-1.0, min(lower, found.least(rule.alpha * share))), min(1.0, upper)
     verdict: GateVerdict = "FAIL" if upper < rule.line else "PASS" if lower > -rule.margin else "INCONCLUSIVE"
     return Look(replicates, mean, error, lower, upper, len(differences), groups, critical, verdict)

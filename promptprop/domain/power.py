@@ -11,14 +11,16 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from promptprop.domain.differences import PSEUDO_ROWS, freedom_of, inflation_of, passing_mean
 from promptprop.domain.gate import GateRule
-from promptprop.domain.sequential import Boundary, Chances, chances, crossing
+from promptprop.domain.sequential import NOWHERE, Boundary, Chances, chances, crossing
 
 ASSUMED_WITHIN = 0.1
 """The variance of one answer's score about its row's mean, where nothing is known: two answers to a row then differ in
 one row of five, if scores are 0 and 1."""
 
 ASSUMED_MEAN = 0.8
+LEAST_SQUARES = 1e-3  # of all rows' differences, where none was seen to vary
 STEPS = 40  # of the bisection for the smallest drop
 
 
@@ -80,28 +82,33 @@ def _shared(means: Sequence[float], mean: float, clusters: Sequence[Hashable]) -
 def chances_of(noise: Noise, rule: GateRule, rows: int, drop: float, clusters: Sequence[int] = ()) -> Chances:
     """What a gate over so many rows comes to where the candidate is worse by `drop`; `clusters` are sizes, if any.
 
-    By the normal distribution: Student's t keeps the level where groups are few, and costs about a point of power.
-    Raises ValueError without rows.
+    A standard error from few groups is itself uncertain, which takes away as much as a factor of 1 + z²/2f of the
+    information would, for f degrees of freedom and the boundary z (the normal approximation of noncentral t: Johnson,
+    Kotz & Balakrishnan 1995, Continuous Univariate Distributions 2, 31.6). Skew is left out. Raises ValueError without
+    rows.
     """
     if rows < 1:
         raise ValueError("a gate needs at least one row")
     rate = drop / noise.mean if noise.mean > 0 else 0.0
     pairs = sum(size * (size - 1) for size in clusters) / rows
     spread = rate * rate * (noise.between + pairs * noise.shared)
-    counted = rows + 2  # as `standard_error` counts them
-    groups = len(clusters) or rows
-    robust = groups / (groups - 1) if groups > 1 else 1.0
+    counted = rows + PSEUDO_ROWS
+    alone = len(clusters or range(rows)) == 1
+    freedom = freedom_of(clusters) if clusters else float(max(1, rows - 1))
+    inflation = inflation_of(clusters) if clusters and not alone else 1.0
     informations, criticals = [], []
     looks: list[Boundary] = []
     for number, replicates in enumerate(rule.replicates, 1):
         variance = (noise.within + noise.after(drop)) / replicates + spread
-        error = math.sqrt(robust * (variance * rows + 1 / replicates)) / counted
+        true = max(LEAST_SQUARES, variance * rows)
+        seen = inflation * true + (1 / replicates if noise.binary or noise.assumed else variance)
         share = rule.spent(number) - (rule.spent(number - 1) if number > 1 else 0.0)
-        critical = crossing(looks, 1 / error**2, rule.alpha * share)
-        looks.append(Boundary(1 / error**2, critical))
-        informations.append(1 / error**2)
-        criticals.append(critical)
-    return chances(informations, criticals, -drop * rows / counted, rule.margin, rule.line)
+        critical = crossing(looks, counted * counted / seen, rule.alpha * share)
+        looks.append(Boundary(counted * counted / seen, critical))
+        informations.append(counted * counted / true / (1 + critical * critical / (2 * freedom)))
+        criticals.append(NOWHERE if alone else critical * math.sqrt(seen / true))
+    least = passing_mean(rows, rule.margin, rule.alpha)
+    return chances(informations, criticals, -drop * rows / counted, rule.margin, rule.line, least)
 
 
 def smallest_drop(noise: Noise, rule: GateRule, rows: int, power: float, clusters: Sequence[int] = ()) -> float | None:

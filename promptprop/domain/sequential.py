@@ -78,12 +78,17 @@ class Chances:
 
 
 def chances(
-    informations: Sequence[float], criticals: Sequence[float], effect: float, margin: float, line: float = 0.0
+    informations: Sequence[float],
+    criticals: Sequence[float],
+    effect: float,
+    margin: float,
+    line: float = 0.0,
+    least: float = -math.inf,
 ) -> Chances:
     """The chances of a gate whose looks have these informations and boundaries, where the true difference is `effect`.
 
     A look fails where its estimate is below `line` by more than the boundary, else passes where it is above −margin by
-    as much.
+    as much, and above `least`.
     """
     from scipy.special import ndtr
 
@@ -94,7 +99,7 @@ def chances(
         paths.look(information)
         reach = critical * math.sqrt(paths.information)
         lower = line * paths.information - reach
-        upper = max(lower, -margin * paths.information + reach)
+        upper = max(lower, -margin * paths.information + reach, least * paths.information)
         spread = math.sqrt(paths.gained)
         fails = float((paths.mass * ndtr((lower - paths.nodes - paths.drift) / spread)).sum())
         passes = float((paths.mass * ndtr((paths.nodes + paths.drift - upper) / spread)).sum())

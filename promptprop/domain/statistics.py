@@ -178,7 +178,7 @@ def _cluster_sums(values: Sequence[float], clusters: Sequence[Hashable] | None) 
     return [math.fsum(group) for group in members.values()]
 
 
-def student_quantile(freedom: int, tail: float) -> float:
+def student_quantile(freedom: float, tail: float) -> float:
     """The value that Student's t exceeds with the chance `tail`."""
     from scipy.special import stdtrit
 

@@ -83,7 +83,7 @@ class GateTest:
         clusters = clusters_of(kept)
         for part in range(1, self.tests + 1):
             earlier = self.looks.setdefault(part, [])
-            earlier.append(look_at(differences, tested, earlier, clusters, 1 / part))
+            earlier.append(look_at(differences, tested, earlier, clusters, 1 / part, scores=self.guard is None))
 
     def _share(self, room: Sequence[float]) -> float:
         return (self.guard.limit if self.guard else 0.0) - sum(room) / len(room)

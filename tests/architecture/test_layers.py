@@ -22,13 +22,14 @@ PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
     "rubric", "judgements", "baseline", "gate", "gate_config", "power", "sequential", "events", "history", "people",
-    "report", "settings",
+    "report", "settings", "differences",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},
     "settings": {"pydantic", "pydantic_core"},
     "gate_config": {"pydantic"},
     "statistics": {"numpy", "scipy"},
+    "differences": {"scipy"},
     "sequential": {"numpy", "scipy"},
 }
 VAGUE_NAMES = {"helper", "helpers", "util", "utils", "process", "misc", "common", "manager", "managers"}

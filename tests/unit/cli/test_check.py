@@ -109,6 +109,13 @@ def test_rows_that_do_not_tell_end_with_three_or_as_asked(prompts: tuple[str, st
     assert run_cli(*options, "--inconclusive", "pass").code == 0
 
 
+def test_fewer_rows_than_a_margin_takes_are_told_of(prompts: tuple[str, str], run_cli: Any) -> None:
+    said = "passes  only if it wins some rows: being as good takes 299 at this margin"
+    options = ("check", "small.yaml", "--baseline", prompts[0], "--max-replicates", "1")
+    assert said in run_cli(*options, "--margin", "1pp").err
+    assert "passes" not in run_cli(*options).err
+
+
 def test_noise_of_answers_on_record_is_used_and_a_blind_check_can_be_refused(
     prompts: tuple[str, str], run_cli: Any
 ) -> None:

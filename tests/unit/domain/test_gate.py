@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptprop.domain.gate import GateRule, Look, look_at, standard_error
+from promptprop.domain.gate import GateRule, Look, look_at
 
 RULE = GateRule()
 
@@ -22,7 +22,8 @@ def test_a_candidate_that_is_plainly_worse_fails_and_one_that_is_as_good_passes_
 
 
 def test_a_few_rows_that_all_agree_prove_nothing() -> None:
-    assert look_at([0.0] * 10, RULE).verdict == "INCONCLUSIVE"
+    assert look_at([0.0] * 58, GateRule(replicates=(10,))).verdict == "INCONCLUSIVE"
+    assert look_at([0.0] * 59, GateRule(replicates=(10,))).verdict == "PASS"
     assert look_at([-1.0] * 2 + [0.0] * 98, RULE).verdict == "INCONCLUSIVE"
     assert look_at([-1.0], RULE).verdict == "INCONCLUSIVE"
 
@@ -43,20 +44,25 @@ def test_beyond_the_margin_only_a_drop_larger_than_it_fails() -> None:
     assert look_at([-1.0] * 40 + [0.0] * 60, GateRule(margin=0.2, fail_when="beyond_margin")).verdict == "FAIL"
 
 
+def test_differences_of_other_things_than_scores_have_bounds_beyond_one_and_no_broken_rows() -> None:
+    room = [-4.0] * 40 + [-2.0] * 40
+    assert look_at(room, RULE, scores=False).upper < -1
+    assert look_at([0.2] * 10, GateRule(replicates=(1,)), scores=False).verdict == "PASS"
+    assert look_at([0.2] * 10, GateRule(replicates=(1,))).verdict == "INCONCLUSIVE"
+
+
+def test_rows_that_answer_always_the_same_are_not_taken_for_more_as_they_are_asked_again() -> None:
+    looks = list[Look]()
+    for _ in RULE.replicates:
+        looks.append(look_at([-1.0] * 3 + [0.0] * 97, RULE, looks))
+    assert [look.verdict for look in looks] == ["INCONCLUSIVE"] * 3
+    assert len({look.error for look in looks}) == 1
+
+
 def test_a_share_of_the_level_asks_for_more() -> None:
     whole, half = look_at([-0.1, 0.0] * 50, RULE), look_at([-0.1, 0.0] * 50, RULE, share=0.5)
     assert half.critical > whole.critical
     assert half.upper > whole.upper
-
-
-def test_the_error_is_that_of_adjusted_paired_proportions() -> None:
-    """Agresti & Min 2005: half an observation added to each of the four cells of the table."""
-    plus, minus, n = 9, 3, 60
-    mean, error, groups = standard_error([1.0] * plus + [-1.0] * minus + [0.0] * (n - plus - minus), 1)
-    rows, up, down = n + 2, plus + 0.5, minus + 0.5
-    assert mean == pytest.approx((up - down) / rows)
-    assert error == pytest.approx(((up + down) - (up - down) ** 2 / rows) ** 0.5 / rows, rel=0.02)
-    assert groups == n
 
 
 @pytest.mark.parametrize(

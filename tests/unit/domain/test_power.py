@@ -70,6 +70,21 @@ def test_rows_in_clusters_see_less_where_clusters_share_their_means() -> None:
     assert chances_of(noise, RULE, 200, 0.1, [20] * 10).fails < alone
 
 
+def test_few_clusters_see_less_than_as_many_rows_in_more_of_them_and_unequal_ones_still_less() -> None:
+    noise = Noise(0.8, 0.1, 0.05, 0.0, binary=True, assumed=False)
+    sizes = [[1] * 100, [5] * 20, [25] * 4, [4, 16, 30, 50]]
+    power = [chances_of(noise, RULE, 100, 0.1, clusters).fails for clusters in sizes]
+    assert power == sorted(power, reverse=True)
+    assert power[0] - power[3] > 0.1
+    assert chances_of(noise, RULE, 100, 0.1, [100]).fails < 1e-9
+
+
+def test_as_good_a_candidate_is_told_to_pass_only_on_rows_that_would_show_broken_ones() -> None:
+    silent = Noise(0.8, 0.0, 0.16, 0.0, binary=True, assumed=False)
+    few, enough = (chances_of(silent, GateRule(replicates=(5,)), rows, 0.0).passes for rows in (50, 60))
+    assert (round(few, 6), round(enough, 6)) == (0.0, 1.0)
+
+
 def test_the_smallest_drop_is_seen_with_the_power_asked_for_and_none_where_none_is() -> None:
     noise = noise_of(answers(300, 3))
     drop = smallest_drop(noise, RULE, 200, 0.8)
