@@ -142,22 +142,23 @@ def outlook_of(
 
     config = RunConfig.model_validate(run.snapshot["config"])
     _, brief = build_search(store, run, config)
-    rows, metric = brief.select, settings.metric[0] if settings.metric else SCORE
+    rows, metric, answers = brief.select, settings.metric[0] if settings.metric else SCORE, 0
     if stored is not None:
         known_rows = {one.id for one in stored.rows}
         rows = tuple(row for row in rows if row.id in known_rows)
         scores = _stored_scores(stored, metric)
+        answers = stored.replicates
     else:
         scores = _earlier_scores(store, run, brief.seeds[0].id, metric)
     clusters = clusters_of(rows)
     noise = noise_of([scores.get(row.id, []) for row in rows], clusters)
     sizes = sorted(Counter(clusters).values()) if clusters else ()
     rule = replace(settings.rule, alpha=settings.alpha / (max(1, len(settings.metric)) + len(settings.guards)))
-    at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes).fails if settings.margin else 0.0
+    at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes, answers).fails if settings.margin else 0.0
     asked = [brief.seeds[-1]] if stored else brief.unique_seeds
     told = Outlook(
         rows=len(rows),
-        smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes),
+        smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes, answers),
         power_at_margin=at_margin,
         noise=noise,
         sides=len(asked),

@@ -30,3 +30,10 @@ def test_the_plain_gate_is_the_t_test_at_a_share_of_alpha() -> None:
     same = np.tile(np.array([0, 1], dtype=np.int64), (100, 5))[:, :5]
     assert plainly_checked(same, same, setting) == ("PASS", 1)
     assert plainly_checked(same, np.zeros_like(same), Setting((2, 3), 100, 1, "mixed", 0.0))[0] == "FAIL"
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.05])
+def test_a_stored_baseline_keeps_the_level_and_the_power_that_is_told(drop: float) -> None:
+    one = measured(Setting((1, 3, 5), 100, 1, "mixed", drop, stored=5), CHECKS)
+    assert one.told_is_met, one.line
+    assert drop or one.level_is_kept, one.line
