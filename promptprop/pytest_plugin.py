@@ -172,15 +172,15 @@ def _below(folder: Path) -> Iterator[None]:
 
 def _text(report: GateReport) -> str:
     """A report that fails a test: the verdict, what it rests on, and the rows that are worst."""
-    from promptprop.adapters.files.gate_words import GROUPS, got_better, row_head, row_lines
+    from promptprop.adapters.files.gate_words import GROUPS, row_head, row_lines
     from promptprop.adapters.files.report_words import counted
-    from promptprop.bootstrap.gate_document import clean, facts_of
+    from promptprop.bootstrap.gate_document import abridged, clean, facts_of
 
-    document = clean(report.as_json())
+    document = abridged(report.as_json(), SHOWN, 0)
     lines = [f"promptprop check {document['name']}: {document['sentence']}"]
     lines += [f"{name:9} {clean(said)}" for name, said in facts_of(report)]
     for name, title in GROUPS.items():
-        rows = [row for row in document[name] if not got_better(row)]
+        rows = document[name] if name != "better" else []
         if rows:
             lines += ["", f"{counted(len(rows), 'row')} {title}"]
         for row in rows[:SHOWN]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from promptprop.adapters.files.gate_words import verdict_words
+from promptprop.adapters.files.gate_words import GROUPS, verdict_words
 from promptprop.bootstrap.gate_details import change_for
 from promptprop.domain.models import Json
 from promptprop.domain.report import SIMULATED_NOTE, estimate_json, line_diff, spend_json
@@ -97,6 +97,22 @@ def clean(document: Json) -> Json:
     from promptprop.adapters.logs import redact_value
 
     return _safe(redact_value(document))
+
+
+def abridged(document: Mapping[str, Json], rows: int, letters: int) -> Json:
+    """The same for a format that shows at most so many rows of each kind, and so many letters of the diff.
+
+    In place of a row that is left out stands None, so that rows can be counted still.
+    """
+    kept = {name: document[name][:rows] for name in GROUPS}
+    diff, room = [], letters
+    for line in document["diff"]:
+        if room <= 0:
+            break
+        diff.append(line)
+        room -= len(line)
+    shown = clean({**document, **kept, "diff": diff})
+    return {**shown, **{name: [*shown[name], *[None] * (len(document[name]) - len(kept[name]))] for name in GROUPS}}
 
 
 def _safe(value: Json) -> Json:

@@ -88,36 +88,37 @@ def show_report(shell: Shell, report: GateReport, outlook: Outlook | None, files
 
 def markdown_of(document: Json, facts: Facts, longest: int | None = None) -> str:
     """For `--format md`: at most what a comment takes, or less."""
-    from promptprop.adapters.files.gate_markdown import LONGEST, gate_markdown
-    from promptprop.bootstrap.gate_document import clean
+    from promptprop.adapters.files.gate_markdown import LONGEST, SHOWN, gate_markdown
+    from promptprop.bootstrap.gate_document import abridged, clean
 
     room = LONGEST if longest is None else min(longest, LONGEST)
-    return gate_markdown(clean(document), [(name, clean(said)) for name, said in facts], room)
+    told = abridged(document, SHOWN[0], 2 * LONGEST)
+    return gate_markdown(told, [(name, clean(said)) for name, said in facts], room)
 
 
 def junit_of(document: Json, facts: Facts) -> str:
     """For `--format junit`."""
-    from promptprop.adapters.files.gate_junit import render_junit
-    from promptprop.bootstrap.gate_document import clean
+    from promptprop.adapters.files.gate_junit import ROWS, render_junit
+    from promptprop.bootstrap.gate_document import abridged, clean
 
-    return render_junit(clean(document), {name: clean(said) for name, said in facts})
+    return render_junit(abridged(document, ROWS, 0), {name: clean(said) for name, said in facts})
 
 
 def annotations_of(document: Json) -> str:
     """For `--format github`: the verdict at the first changed line, then the rows that are worst at theirs."""
     from promptprop.adapters.files.gate_words import change_words, row_words
     from promptprop.adapters.files.report_words import shortened
-    from promptprop.bootstrap.gate_document import clean
+    from promptprop.bootstrap.gate_document import abridged
     from promptprop.cli.findings import workflow_command
     from promptprop.domain.models import text_of
 
-    document = clean(document)
+    document = abridged(document, ANNOTATIONS, 0)
     verdict, file = document["verdict"], document["file"]
     line = next((one["line"] for one in document["changes"] if one["line"]), 0)
     level = {"PASS": "notice", "FAIL": "error", "INCONCLUSIVE": OPEN_LEVELS[document["inconclusive"]]}[verdict]
     commands = [workflow_command(level, f"promptprop check {document['name']}", document["sentence"], file, line)]
     failing = [*document["critical_rows"], *(document["worse"] if verdict == "FAIL" else [])]
-    for row in failing[: ANNOTATIONS - 1]:
+    for row in [row for row in failing if row is not None][: ANNOTATIONS - 1]:
         tally = (
             f"{row['before']:.2f} → {row['after']:.2f}" if "before" in row else f"{row['passed']} of {row['answers']}"
         )

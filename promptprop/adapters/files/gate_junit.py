@@ -6,16 +6,17 @@ a test case. `skipped`, which Jenkins and Surefire know beside it, stands for wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from promptprop.adapters.files.gate_words import change_words, row_words
+from promptprop.adapters.files.gate_words import GROUPS, change_words, row_words
 from promptprop.adapters.files.report_words import counted
 from promptprop.domain.models import Json, storable, text_of
 
 _FORBIDDEN = {code: "\ufffd" for code in (*range(0x20), 0xFFFE, 0xFFFF) if code not in (0x9, 0xA, 0xD)}
 LONGEST = 4_000  # characters of a text of a row
+ROWS = 500  # of a kind that are cases: the worst
 LISTED = 20  # rows in the output of a suite whose rows are no failures
 UNDATED = "1970-01-01T00:00:00"
 
@@ -32,7 +33,10 @@ class _Case:
 
 
 def render_junit(document: Mapping[str, Json], facts: Mapping[str, str]) -> str:
-    """The document of a check (that of `--json`) as XML. An open verdict is a failure, skipped or passed, as asked."""
+    """The document of a check (that of `--json`) as XML. An open verdict is a failure, skipped or passed, as asked.
+
+    Rows that are None were left out, since there are too many of them; the suite's output tells how many.
+    """
     cases = list(_cases(document))
     suite = _attribute(f"promptprop check {document['name']}")
     failures = sum(case.outcome == "failure" for case in cases)
@@ -70,13 +74,13 @@ def _cases(document: Mapping[str, Json]) -> Iterator[_Case]:
     outcome = "failure" if failed else ends if verdict == "INCONCLUSIVE" else ""
     changed = "\n".join(change_words(change) for change in document["changes"])
     yield _Case("verdict", outcome, verdict, sentence, _cut(changed) if outcome == "failure" else "")
-    for row in document["critical_rows"]:
+    for row in _there(document["critical_rows"]):
         message = f"critical: {row['passed']} of {row['answers']} answers passed: {row_words(row['inputs'])}"
         yield _Case(f"row {row['row']}", "failure", "critical", message, _told(row))
-    for row in document["worse"] if failed else ():
+    for row in _there(document["worse"]) if failed else ():
         message = f"{row['before']:.2f} → {row['after']:.2f}: {row_words(row['inputs'])}"
         yield _Case(f"row {row['row']}", "failure", "worse", message, _told(row))
-    for row in document["missing_rows"]:
+    for row in _there(document["missing_rows"]):
         message = f"left out, {row['side']}: {' '.join(str(row['why']).split())}"
         yield _Case(f"row {row['row']}", "skipped", "", message, f"again: {row['command']}")
 
@@ -96,13 +100,20 @@ def _told(row: Mapping[str, Json]) -> str:
 
 
 def _output(document: Mapping[str, Json]) -> Iterator[str]:
-    """Rows that are worse where that fails nothing: what a person looks at who is not sure."""
+    """Rows that are worse where that fails nothing: what a person looks at who is not sure. And how many are left out."""
     if document["verdict"] != "FAIL" and document["worse"]:
         worse = document["worse"]
         yield f"{counted(len(worse), 'row')} worse, which decides nothing:"
-        for row in worse[:LISTED]:
+        for row in _there(worse[:LISTED]):
             yield f"  {row['row']}  {row['before']:.2f} → {row['after']:.2f}  {row_words(row['inputs'])}"
             yield f"    {row['command']}"
+    for name in ("critical_rows", "worse", "missing_rows"):
+        if left := sum(row is None for row in document[name]):
+            yield f"{counted(left, 'more row')} {GROUPS[name]}: --json tells all"
+
+
+def _there(rows: Sequence[Json]) -> list[Json]:
+    return [row for row in rows if row is not None]
 
 
 def _cut(text: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from promptprop.adapters.files.gate_markdown import LONGEST
 from promptprop.adapters.models.offline.worldfile import load_world
-from promptprop.bootstrap.gate_document import clean
+from promptprop.bootstrap.gate_document import abridged, clean
 from promptprop.cli.gate_outputs import annotations_of, call_of, junit_of, markdown_of
 from promptprop.cli.shell import Shell
 from tests.fixtures.gate_documents import change, document, flip
@@ -235,6 +235,17 @@ def test_a_secret_at_the_end_of_a_text_leaves_the_markup_around_it_whole(capsys:
     shown = capsys.readouterr().out
     assert [line.count("::") for line in shown.splitlines()] == [2, 2]
     assert "abcdefgh" not in shown + junit_of(told, []) + markdown_of(told, [])
+
+
+def test_of_rows_that_are_not_shown_only_the_number_is_kept() -> None:
+    told = document(worse=[flip(n) for n in range(30)], missing_rows=[], diff=["-" + "x" * 40] * 100)
+    short = abridged(told, 20, 100)
+    assert [row["row"] for row in short["worse"][:20]] == [f"r{n}" for n in range(20)]
+    assert short["worse"][20:] == [None] * 10
+    assert len(short["diff"]) == 3
+    assert "### Worse: 30 rows, 20 of them here" in markdown_of(told, [])
+    (suite,) = ElementTree.fromstring(junit_of(document(worse=[flip(n) for n in range(600)]), []))
+    assert (suite.get("tests"), "100 more rows worse" in (suite.findtext("system-out") or "")) == ("501", True)
 
 
 def test_properties_and_messages_of_annotations_are_escaped_as_github_reads_them() -> None:

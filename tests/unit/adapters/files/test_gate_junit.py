@@ -97,6 +97,13 @@ def test_very_long_texts_are_cut_and_their_length_is_told() -> None:
     assert "… (1,000,000 characters)" in failures[1].text
 
 
+def test_rows_that_are_too_many_are_counted() -> None:
+    suite = suite_of(worse=[flip(1), None, None], missing_rows=[missing(1), None])
+    assert outcomes(suite) == {"verdict": "failure", "row r1": "failure", "row m1": "skipped"}
+    said = suite.findtext("system-out")
+    assert "2 more rows worse: --json tells all\n1 more row left out: --json tells all" in said
+
+
 def test_the_schema_of_these_tests_refuses_what_is_no_junit() -> None:
     good = render_junit(document(), FACTS)
     for wrong in (
