@@ -100,7 +100,7 @@ def _told(row: Mapping[str, Json]) -> str:
 
 
 def _output(document: Mapping[str, Json]) -> Iterator[str]:
-    """Rows that are worse where that fails nothing: what a person looks at who is not sure. And how many are left out."""
+    """Rows that are worse where that fails nothing, for people who are not sure; and how many rows are left out."""
     if document["verdict"] != "FAIL" and document["worse"]:
         worse = document["worse"]
         yield f"{counted(len(worse), 'row')} worse, which decides nothing:"
