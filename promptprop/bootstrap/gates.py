@@ -138,11 +138,12 @@ def outlook_of(
     noise = noise_of([scores.get(row.id, []) for row in rows], clusters)
     sizes = sorted(Counter(clusters).values()) if clusters else ()
     rule = replace(settings.rule, alpha=settings.alpha / (max(1, len(settings.metric)) + len(settings.guards)))
-    at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes).fails if settings.margin else 0.0
+    held = stored.replicates if stored else 0
+    at_margin = chances_of(noise, rule, len(rows), settings.margin, sizes, held).fails if settings.margin else 0.0
     asked = [brief.seeds[-1]] if stored else brief.unique_seeds
     told = Outlook(
         rows=len(rows),
-        smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes),
+        smallest=smallest_drop(noise, rule, len(rows), settings.power, sizes, held),
         power_at_margin=at_margin,
         noise=noise,
         sides=len(asked),

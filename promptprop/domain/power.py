@@ -79,9 +79,12 @@ def _shared(means: Sequence[float], mean: float, clusters: Sequence[Hashable]) -
     return max(0.0, products / pairs) if pairs else 0.0
 
 
-def chances_of(noise: Noise, rule: GateRule, rows: int, drop: float, clusters: Sequence[int] = ()) -> Chances:
+def chances_of(
+    noise: Noise, rule: GateRule, rows: int, drop: float, clusters: Sequence[int] = (), stored: int = 0
+) -> Chances:
     """What a gate over so many rows comes to where the candidate is worse by `drop`; `clusters` are sizes, if any.
 
+    The baseline has `stored` answers to each row at every look; 0 where it is asked as often as the candidate.
     A standard error from few groups is itself uncertain, which takes away as much as a factor of 1 + z²/2f of the
     information would, for f degrees of freedom and the boundary z (the normal approximation of noncentral t: Johnson,
     Kotz & Balakrishnan 1995, Continuous Univariate Distributions 2, 31.6). Skew is left out. Raises ValueError without
@@ -99,7 +102,7 @@ def chances_of(noise: Noise, rule: GateRule, rows: int, drop: float, clusters: S
     informations, criticals = [], []
     looks: list[Boundary] = []
     for number, replicates in enumerate(rule.replicates, 1):
-        variance = (noise.within + noise.after(drop)) / replicates + spread
+        variance = noise.within / (stored or replicates) + noise.after(drop) / replicates + spread
         true = max(LEAST_SQUARES, variance * rows)
         seen = inflation * true + (1 / replicates if noise.binary or noise.assumed else variance)
         share = rule.spent(number) - (rule.spent(number - 1) if number > 1 else 0.0)
@@ -111,14 +114,16 @@ def chances_of(noise: Noise, rule: GateRule, rows: int, drop: float, clusters: S
     return chances(informations, criticals, -drop * rows / counted, rule.margin, rule.line, least)
 
 
-def smallest_drop(noise: Noise, rule: GateRule, rows: int, power: float, clusters: Sequence[int] = ()) -> float | None:
+def smallest_drop(
+    noise: Noise, rule: GateRule, rows: int, power: float, clusters: Sequence[int] = (), stored: int = 0
+) -> float | None:
     """The smallest drop that fails with the chance `power`; None where even the largest one does not."""
     low, high = 0.0, noise.mean
-    if chances_of(noise, rule, rows, high, clusters).fails < power:
+    if chances_of(noise, rule, rows, high, clusters, stored).fails < power:
         return None
     for _ in range(STEPS):
         middle = (low + high) / 2
-        if chances_of(noise, rule, rows, middle, clusters).fails < power:
+        if chances_of(noise, rule, rows, middle, clusters, stored).fails < power:
             low = middle
         else:
             high = middle
