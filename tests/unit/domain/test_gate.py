@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from promptprop.domain.gate import GateRule, Look, look_at
 
@@ -96,27 +96,20 @@ def test_a_look_has_its_bounds_around_its_mean_and_turns_with_its_rows(
     assert turned.error == pytest.approx(look.error)
 
 
-def trial(rng: random.Random, rows: int, drop: float, rule: GateRule) -> Look:
-    """One gate over rows of mixed difficulty, with binary scores."""
-    means = [rng.betavariate(1.2, 0.6) for _ in range(rows)]
-    rate = drop * 1.8 / 1.2
-    totals = [0.0] * rows
-    done, looks = 0, list[Look]()
-    for replicates in rule.replicates:
-        for place, mean in enumerate(means):
-            for _ in range(replicates - done):
-                totals[place] += (rng.random() < mean * (1 - rate)) - (rng.random() < mean)
-        done = replicates
-        looks.append(look_at([total / done for total in totals], rule, looks))
-        if looks[-1].verdict != "INCONCLUSIVE":
-            break
-    return looks[-1]
+@pytest.mark.parametrize("rows", [10, 15, 20, 40, 60])
+def test_one_answer_of_0_or_1_keeps_both_levels_nearly_by_exact_count(rows: int) -> None:
+    """All tables of rows that were won and lost, with their chances: what an exact test (McNemar's) would hold."""
+    tables = [(won, lost) for won in range(rows + 1) for lost in range(rows + 1 - won)]
+    ends = [
+        look_at([1.0] * won + [-1.0] * lost + [0.0] * (rows - won - lost), GateRule(replicates=(1,))).verdict
+        for won, lost in tables
+    ]
 
+    def chance(verdict: str, won: float, lost: float) -> float:
+        cells = [(up, down, rows - up - down) for (up, down), end in zip(tables, ends, strict=True) if end == verdict]
+        return float(stats.multinomial.pmf(cells, rows, [won, lost, 1 - won - lost]).sum()) if cells else 0.0
 
-@pytest.mark.parametrize(("drop", "low", "high"), [(0.0, 0.0, 0.11), (0.1, 0.9, 1.0)])
-def test_a_sample_of_the_campaign_of_gates_keeps_its_level_and_has_its_power(
-    drop: float, low: float, high: float
-) -> None:
-    rng = random.Random(11)
-    fails = sum(trial(rng, 120, drop, RULE).verdict == "FAIL" for _ in range(120)) / 120
-    assert low <= fails <= high
+    fails = {share / 100: chance("FAIL", share / 100, share / 100) for share in range(1, 50)}
+    assert max(fails[share] for share in fails if share <= 0.25) <= 0.05
+    assert max(fails.values()) <= 0.056, "where nearly all rows change"
+    assert max(chance("PASS", share / 100, share / 100 + 0.05) for share in range(47)) <= 0.07

@@ -79,6 +79,18 @@ def test_few_clusters_see_less_than_as_many_rows_in_more_of_them_and_unequal_one
     assert chances_of(noise, RULE, 100, 0.1, [100]).fails < 1e-9
 
 
+def test_a_stored_baseline_shows_more_at_the_first_looks_and_nothing_new_at_the_last() -> None:
+    noise = noise_of(answers(300, 3))
+    asked, held = (chances_of(noise, RULE, 200, 0.05, (), stored).ends[0] for stored in (0, 5))
+    assert held > asked + 0.02
+    one_look = GateRule(replicates=(5,))
+    assert chances_of(noise, one_look, 200, 0.05, (), 5) == chances_of(noise, one_look, 200, 0.05)
+    less = smallest_drop(noise, RULE, 200, 0.8, (), 5), smallest_drop(noise, RULE, 200, 0.8)
+    assert less[0] is not None
+    assert less[1] is not None
+    assert less[0] < less[1]
+
+
 def test_as_good_a_candidate_is_told_to_pass_only_on_rows_that_would_show_broken_ones() -> None:
     silent = Noise(0.8, 0.0, 0.16, 0.0, binary=True, assumed=False)
     few, enough = (chances_of(silent, GateRule(replicates=(5,)), rows, 0.0).passes for rows in (50, 60))
