@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "baseline show": f"{_HERE}.baseline_show:show_baseline",
     "baseline rm": f"{_HERE}.baseline_rm:remove_baseline",
     "report": f"{_HERE}.report:report",
+    "compare": f"{_HERE}.compare:compare",
     "diff": f"{_HERE}.diff:diff",
     "runs list": f"{_HERE}.runs_list:list_runs",
     "runs show": f"{_HERE}.runs_show:show_run",
