@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "plan": f"{_HERE}.plan:plan",
     "optimize": f"{_HERE}.optimize:optimize",
     "eval": f"{_HERE}.evaluate:evaluate",
+    "watch": f"{_HERE}.watch:watch",
     "check": f"{_HERE}.check:check",
     "baseline accept": f"{_HERE}.baseline_accept:accept",
     "baseline list": f"{_HERE}.baseline_list:list_baselines",
