@@ -14,6 +14,7 @@ from promptprop.domain.models import Candidate, Program
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.bootstrap.comparing import Side
     from promptprop.domain.config import RunConfig
     from promptprop.ports import RunRow
 
@@ -23,11 +24,15 @@ FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A candidate under the name that it was asked for by; `program` tells the order of its steps."""
+    """A candidate under the name that it was asked for by; `program` tells the order of its steps.
+
+    `run` is the run that it was named by, if it was named by one.
+    """
 
     label: str
     candidate: Candidate
     program: Program
+    run: RunRow | None = None
 
 
 def text_named(reference: str, open_store: Callable[[], SqlStore]) -> tuple[str, str]:
@@ -44,9 +49,10 @@ def text_named(reference: str, open_store: Callable[[], SqlStore]) -> tuple[str,
 
 
 def candidate_named(store: SqlStore, reference: str) -> Named:
-    """The candidate behind `NAME`, `NAME@VERSION`, `RUN:seed`, `RUN:winner`, `RUN:ID` or `RUN` (its winner).
+    """The candidate behind `NAME`, `NAME@VERSION`, `RUN:seed`, `RUN:winner`, `RUN:ID` or `RUN`.
 
-    A name that is a prompt's and a run's stands for the prompt. Raises UsageError, RunNotFound, AmbiguousRun.
+    A run alone stands for its winner, and a check or an evaluation for its last candidate. A name that is a prompt's
+    and a run's stands for the prompt. Raises UsageError, RunNotFound, AmbiguousRun.
     """
     if ":" in reference and "@" not in reference:
         run, _, which = reference.rpartition(":")
@@ -55,7 +61,7 @@ def candidate_named(store: SqlStore, reference: str) -> Named:
     if "@" in reference or reference in known:
         return _of_prompt(store, reference)
     try:
-        return _of_run(store, reference, "winner")
+        return _of_run(store, reference, "")
     except RunNotFound as error:
         if reference == "latest":
             raise
@@ -96,6 +102,25 @@ def existing_run(store: SqlStore, reference: str) -> RunRow:
         raise
 
 
+def side_named(store: SqlStore, reference: str) -> Side:
+    """What a comparison is asked for: a version, a run's candidate, or the prompt in a file.
+
+    Raises UsageError, ConfigError, RunNotFound, AmbiguousRun.
+    """
+    from promptprop.bootstrap.comparing import Side
+
+    path = Path(reference)
+    if path.is_file():
+        from promptprop.adapters.files.prompts import MAIN, read_prompt
+        from promptprop.domain.config import PromptConfig
+
+        return Side(reference, Candidate({MAIN.id: read_prompt(PromptConfig(file=reference))}))
+    if path.suffix and not {":", "@"} & set(reference):
+        raise UsageError(f"there is no file {reference}", remedy=FORMS)
+    named = candidate_named(store, reference)
+    return Side(named.label, named.candidate, named.run)
+
+
 def _of_prompt(store: SqlStore, reference: str) -> Named:
     version = store.prompt(reference)
     program = default_program(version.candidate)
@@ -116,11 +141,14 @@ def _of_run(store: SqlStore, reference: str, which: str) -> Named:
     run = existing_run(store, _newest_optimization(store) or reference if reference == "latest" else reference)
     history = fold(store.events(run.id))
     best = history.test.winner_id if history.test else history.best_id
-    wanted = {"seed": history.seed_id, "winner": best}.get(which, which)
+    last = history.looks[-1].candidate_id if history.looks else next(iter([*history.candidates][::-1]), "")
+    alone = best if run.activity == "optimize" else last
+    wanted = {"seed": history.seed_id, "winner": best, "": alone}.get(which, which)
     candidates = store.candidates(run.id)
     found = [key for key in candidates if wanted and key.startswith(wanted)]
     if len(found) != 1:
         what = "has no candidate yet" if not candidates else f"has {len(found) or 'no'} candidates that begin {which!r}"
         raise UsageError(f"run {run.id[:8]} {what}", remedy=FORMS)
     label = which if which in {"seed", "winner"} else found[0][:8]
-    return Named(f"{run.id[:8]}:{label}", candidates[found[0]].candidate, program_of(run))
+    label = "winner" if which == "" and run.activity == "optimize" else label
+    return Named(f"{run.id[:8]}:{label}", candidates[found[0]].candidate, program_of(run), run)

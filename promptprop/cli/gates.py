@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.gate_words import GROUPS, got_better, row_head, row_lines
@@ -65,17 +65,23 @@ def gate_parts(report: GateReport, told: Mapping[str, Json]) -> Iterable[Rendera
     yield Text(one_line(told["sentence"]), style=f"bold {COLOURS[report.verdict]}")
     facts: list[tuple[str, str | Text]] = list(facts_of(report))
     yield facts_table(facts)
-    for name, title in GROUPS.items():
-        rows = told[name]
-        if rows:
-            yield ""
-            yield f"{counted(len(rows), 'row')} {title}"
-            yield from (line for row in rows[:ROWS] for line in _lines(row))
-            if len(rows) > ROWS:
-                yield f"… and {len(rows) - ROWS} more; --json tells all"
+    yield from row_parts({title: told[name] for name, title in GROUPS.items()})
     if report.texts[0] != report.texts[1]:
         yield ""
         yield diff_text(*report.texts, "baseline", "candidate")
+
+
+def row_parts(
+    groups: Mapping[str, Sequence[Mapping[str, Json]]], most: int = ROWS, all_of_them: str = "--json"
+) -> Iterable[RenderableType]:
+    """Rows of a document by what they are, at most so many of each; `all_of_them` tells the others."""
+    for title, rows in groups.items():
+        if rows:
+            yield ""
+            yield f"{counted(len(rows), 'row')} {title}"
+            yield from (line for row in rows[:most] for line in _lines(row))
+            if len(rows) > most:
+                yield f"… and {len(rows) - most} more; {all_of_them} tells all"
 
 
 def _lines(row: Mapping[str, Json]) -> Iterable[Text]:
@@ -86,5 +92,5 @@ def _lines(row: Mapping[str, Json]) -> Iterable[Text]:
     colour = "" if "side" in row else "green" if got_better(row) else "red"
     yield Text.assemble((f"  {name}", "bold"), (f"  {tally}", colour), f"  {words}")
     yield from (Text(f"      {one_line(line)}", style="dim") for line in row_lines(row))
-    if not got_better(row):
+    if not got_better(row) and row.get("command"):
         yield Text(f"      {safe(row['command'])}", style="cyan", no_wrap=True, overflow="ignore")

@@ -11,6 +11,7 @@ from promptprop.cli.shell import Format, Shell
 from promptprop.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from promptprop.domain.breakdown import Kind
     from promptprop.ports import CacheMode
 
 ConfigPath = Annotated[
@@ -79,6 +80,15 @@ Cache = Annotated[
         show_default=False,
     ),
 ]
+By = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--by",
+        metavar="KIND",
+        help="Scores by tag, cluster, or both (tag,cluster), the worst first; by tag unless given.",
+        show_default=False,
+    ),
+]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="End with 0 whatever the result says.")]
 
 # What every command takes, after its own options; `Shell` is made of them.
@@ -106,6 +116,16 @@ def cache_mode(given: str | None) -> CacheMode:
     if found is None:
         raise UsageError(f"--cache {given!r} is not known", remedy=f"use one of {', '.join(CACHE_MODES)}")
     return found
+
+
+def kinds_of(given: list[str] | None) -> tuple[Kind, ...]:
+    """The values of --by, each once; none unless given. Raises UsageError."""
+    from promptprop.domain.breakdown import KINDS
+
+    wanted = [one.strip() for text in given or () for one in text.split(",")]
+    if unknown := [one for one in wanted if one not in KINDS]:
+        raise UsageError(f"--by {unknown[0]!r} is not known", remedy=f"use {' or '.join(KINDS)}, or tag,cluster")
+    return tuple(kind for kind in KINDS if kind in wanted)
 
 
 def chosen_format(given: str, known: tuple[Format, ...], *, as_json: bool) -> Format:

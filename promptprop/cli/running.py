@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.breakdown import Kind
     from promptprop.domain.config import RunConfig
     from promptprop.services.desk import Interventions
     from promptprop.services.engine import Engine
@@ -132,6 +133,7 @@ async def _watch(
     from promptprop.bootstrap.outputs import build_tracking
     from promptprop.domain.config import RunConfig
 
+    report: Report | None = None
     error: PromptPropError | None = None
     cancelled = False
     tracking = build_tracking(engine, run, RunConfig.model_validate(run.snapshot["config"]), env)
@@ -139,7 +141,7 @@ async def _watch(
     progress.begin()
     beat = asyncio.create_task(progress.beat())
     try:
-        await engine.run(run.id, interventions=interventions, sinks=sinks, reviewer=reviewer)
+        report = await engine.run(run.id, interventions=interventions, sinks=sinks, reviewer=reviewer)
     except RunLocked:
         raise  # the run is another process's: it neither stopped nor is its folder ours to write
     except PromptPropError as ended:
@@ -155,7 +157,7 @@ async def _watch(
     notes = [f"tracking: {tracking.problem}"] if tracking and tracking.problem else []
     if cancelled:
         notes.append("interrupted when the run was over: its result is complete, MLflow's record may not be")
-    return _outcome(run, engine.report(run.id), error, notes)
+    return _outcome(run, report or engine.report(run.id), error, notes)
 
 
 def _outcome(run: RunRow, report: Report, error: PromptPropError | None, notes: list[str]) -> Outcome:
@@ -176,8 +178,12 @@ def answer(
     notes: Sequence[str] = (),
     extra: Mapping[str, Json] | None = None,
     detail: Detail | None = None,
+    by: Sequence[Kind] = (),
 ) -> int:
-    """Show how a run ended; returns the exit code of its error, 0 where there is none. `extra` joins the JSON."""
+    """Show how a run ended; returns the exit code of its error, 0 where there is none.
+
+    `extra` joins the JSON; `by` says which groups of an evaluation are shown, tags unless given.
+    """
     from promptprop.adapters.files.report_markdown import render_markdown
     from promptprop.cli.summary import summary_parts
 
@@ -189,14 +195,17 @@ def answer(
         error.remedy = way_on(error, report, outcome.db)
         if shell.json:
             return show_error(error, as_json=True, run=report_json(report, outcome.paths))
-        shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db, error_follows=True))
+        shell.draw_note(summary_parts(report, outcome.paths, said, db=outcome.db, by=by, error_follows=True))
         return show_error(error, as_json=False)
     document = {**report_json(report, outcome.paths), "notes": said, **(extra or {})}
     document |= detail.document if detail else {}
     shell.show(
         document,
-        lambda: [*(detail.parts() if detail else ()), *summary_parts(report, outcome.paths, said, db=outcome.db)],
-        lambda: render_markdown(report) + (f"\n{detail.markdown()}" if detail else ""),
+        lambda: [
+            *(detail.parts() if detail else ()),
+            *summary_parts(report, outcome.paths, said, db=outcome.db, by=by),
+        ],
+        lambda: render_markdown(report, by) + (f"\n{detail.markdown()}" if detail else ""),
     )
     return 0
 

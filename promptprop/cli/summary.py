@@ -16,6 +16,7 @@ from promptprop.adapters.files.report_words import (
     duration,
     gain,
     looks_sentence,
+    noise_sentence,
     origin_sentence,
     p_value,
     people_sentence,
@@ -27,8 +28,10 @@ from promptprop.adapters.files.report_words import (
     unknown_spend,
     verdict_sentence,
 )
+from promptprop.cli.breakdowns import group_parts
 from promptprop.cli.drawing import diff_text, facts_table, table_of
 from promptprop.cli.plain import one_line
+from promptprop.domain.breakdown import Kind
 from promptprop.domain.budget import RoleSpend
 from promptprop.domain.history import History
 from promptprop.domain.report import SIMULATED_NOTE, Report, Standing
@@ -44,16 +47,18 @@ def summary_parts(
     notes: Sequence[str] = (),
     *,
     db: str = "",
+    by: Sequence[Kind] = (),
     error_follows: bool = False,
 ) -> list[RenderableType]:
     """The summary of a run in any state.
 
     `notes` are sentences that belong next to the paths. `db` is the database, where commands need --db to find it.
+    `by` says which groups of an evaluation are shown, tags unless given.
     Where an error follows on the same stream, it is the error that says why the run stopped and how to go on.
     """
     option = database_option(db)
     if report.history.activity in ("evaluate", "check"):
-        return evaluation_parts(report, paths or {}, notes, option, error_follows=error_follows)
+        return evaluation_parts(report, paths or {}, notes, option, by=by, error_follows=error_follows)
     details = [*_changes(report, option), *_learned(report), *_spend(report.history), ""]
     return [*details, *_claim(report, paths or {}, notes, option, error_follows=error_follows)]
 
@@ -64,9 +69,15 @@ def database_option(db: str) -> str:
 
 
 def evaluation_parts(
-    report: Report, paths: Mapping[str, str], notes: Sequence[str], option: str, *, error_follows: bool = False
+    report: Report,
+    paths: Mapping[str, str],
+    notes: Sequence[str],
+    option: str,
+    *,
+    by: Sequence[Kind] = (),
+    error_follows: bool = False,
 ) -> list[RenderableType]:
-    """Scores of an evaluation: a mean with its interval, each metric, what is missing, what it cost."""
+    """Scores of an evaluation: a mean with its interval, each metric and group, what is missing, what it cost."""
     history = report.history
     rows = []
     for record in history.candidates.values():
@@ -85,6 +96,8 @@ def evaluation_parts(
     ]
     if metrics:
         parts += ["", table_of(["prompt", "metric", "mean"], metrics, right=(2,))]
+    for breakdown in report.breakdown:
+        parts += group_parts(breakdown, by, named=len(report.breakdown) > 1)
     parts += ["", *_spend(history), ""]
     facts: list[tuple[str, str | Text]] = []
     if history.looks:
@@ -95,6 +108,7 @@ def evaluation_parts(
             ("stopped", stop_sentence(history)),
             ("resume", resume_command(report, option)),
         ]
+    facts += [("noise", sentence) for one in report.breakdown if (sentence := noise_sentence(one.steadiness))]
     if report.seed.usd_per_1000_rows is not None:
         facts.append(("cost", f"{dollars(report.seed.usd_per_1000_rows)} per 1,000 rows"))
     if paths:

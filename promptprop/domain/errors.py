@@ -16,6 +16,8 @@ Vendor exceptions never leave their adapter: they are translated into a class of
     │       · OfflineWorldError (2)                                                                     stop
     ├── TooManyErrors (4)           more rows are missing than `max_error_rate` allows
     ├── UnusableReplies (4)         a role whose replies never parse
+    ├── BaselineMissing (6)         the baseline of a check is not there
+    │   ├── NotComparable           two prompts share no rows, or were scored by different metrics
     ├── BudgetExhausted (5)         the confirmation could not be paid
     ├── ReplayDiverged (70)         a resumed run decided differently from its record
     └── Interrupted (130 | 143)     resumable
@@ -340,7 +342,7 @@ class BaselineMissing(PromptPropError):
 
 
 class NotComparable(BaselineMissing):
-    """Baseline and candidate did not meet the same rows, metrics, judges and models."""
+    """Two prompts did not meet the same rows, metrics, judges and models."""
 
     code = "not_comparable"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from promptprop.domain.breakdown import Breakdown, Steadiness
 from promptprop.domain.events import Estimate
 from promptprop.domain.history import CandidateRecord, History
 from promptprop.domain.models import PICO, Candidate, Json
@@ -30,7 +31,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run has to say, in the words of its verdict; `failed_calls` would fail from its record on resume."""
+    """What a run has to say, in the words of its verdict; `failed_calls` would fail from its record on resume.
+
+    An evaluation has a `breakdown` for each of its prompts.
+    """
 
     run_id: str
     history: History
@@ -40,6 +44,7 @@ class Report:
     learned: tuple[CandidateRecord, ...]
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
     failed_calls: int = 0
+    breakdown: tuple[Breakdown, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -193,6 +198,7 @@ def report_json(report: Report, paths: Mapping[str, str] | None = None) -> Json:
             {"round": drop.round, "hypothesis": drop.hypothesis, "reason": drop.reason} for drop in history.refused
         ],
         "spend": spend_json(history),
+        "breakdown": [_breakdown_json(one) for one in report.breakdown],
         "active_seconds": round(history.active_seconds, 3),
         "paths": dict(paths or {}),
     }
@@ -226,6 +232,33 @@ def _record_json(record: CandidateRecord) -> Json:
         "scores": {split: estimate_json(score) for split, score in record.scores.items()},
         "metrics": {split: dict(means) for split, means in record.metrics.items()},
         "missing": dict(record.missing),
+    }
+
+
+def _breakdown_json(breakdown: Breakdown) -> Json:
+    kinds = {"tags": breakdown.worst("tag"), "clusters": breakdown.worst("cluster")}
+    groups = {
+        name: [
+            {
+                "name": group.name,
+                "score": estimate_json(group.score),
+                "rows": group.rows,
+                "missing": group.missing,
+                **_steadiness_json(group.steadiness),
+            }
+            for group in found
+        ]
+        for name, found in kinds.items()
+    }
+    return {"candidate": breakdown.candidate_id, **_steadiness_json(breakdown.steadiness), **groups}
+
+
+def _steadiness_json(steadiness: Steadiness) -> Json:
+    return {
+        "repeated_rows": steadiness.rows,
+        "flipping_rows": steadiness.flipping,
+        "differing_rows": steadiness.differing,
+        "flip_rate": steadiness.rate,
     }
 
 

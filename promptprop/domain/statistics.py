@@ -58,6 +58,44 @@ def mean_interval(scores: Sequence[float], weights: Sequence[float] | None = Non
     return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), n)
 
 
+def clustered_mean(
+    scores: Sequence[float], clusters: Sequence[Hashable] | None = None, level: float = 0.95
+) -> Estimate:
+    """`mean_interval` where rows of a cluster are alike: as wide as the number of clusters allows.
+
+    The variance is CR1 (Cameron & Miller 2015), with t on G-1 degrees of freedom. Scores that are all 0 or 1 get
+    Wilson's interval at the effective number of rows p(1 − p)/V, at most the rows there are (Franco, Little, Louis &
+    Slud 2019, J. Survey Statistics and Methodology 7:334), with Korn & Graubard's factor (1998, Survey Methodology
+    24:193) for the degrees of freedom; where all of them are equal, each cluster counts as one row. One cluster says
+    nothing: [0, 1]. Raises ValueError as `mean_interval`, and for unequal lengths.
+
+    >>> clustered_mean([1, 1, 0, 0], "aabb").low < mean_interval([1, 1, 0, 0]).low
+    True
+    """
+    if clusters is None or len(set(clusters)) == len(scores):
+        return mean_interval(scores, level=level)
+    _check_level(level)
+    n, mean = len(scores), math.fsum(_finite(scores)) / len(scores)
+    sums = _cluster_sums([score - mean for score in scores], clusters)
+    groups = len(sums)
+    if groups < 2:
+        return Estimate(mean, 0.0, 1.0, n)
+    variance = groups / (groups - 1) * math.fsum(value * value for value in sums) / n**2
+    binary, equal = all(score in (0.0, 1.0) for score in scores), _spread(scores) <= _SAME
+    if binary and equal:
+        return Estimate(mean, *_wilson(mean, groups, level), n)
+    quantile = _t_quantile(groups - 1, level)
+    if binary:
+        size = min(n, mean * (1 - mean) / variance) if variance > _SAME else n
+        return Estimate(mean, *_wilson(mean, size * (_normal_quantile(level) / quantile) ** 2, level), n)
+    if not equal and all(
+        abs(value) <= _SAME * n for value in sums
+    ):  # the clusters cancel out: rows count by themselves
+        return mean_interval(scores, level=level)
+    half = 0.0 if equal else quantile * math.sqrt(variance)
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), n)
+
+
 def paired_difference(
     before: Sequence[float],
     after: Sequence[float],
@@ -194,10 +232,14 @@ def _t_quantile(freedom: int, level: float) -> float:
     return student_quantile(freedom, (1 - level) / 2)
 
 
-def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:
+def _normal_quantile(level: float) -> float:
     from statistics import NormalDist
 
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:
+    z = _normal_quantile(level)
     middle = (mean + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
     # At 0 and 1 the bound is the mean itself; floats would leave it a hair off.

@@ -30,6 +30,7 @@ from promptprop.domain.models import PICO, Candidate, Json
 from promptprop.domain.report import Report, report_of
 from promptprop.domain.rubric import Rubric
 from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Scorer, Store, Tick
+from promptprop.services.breakdown import breakdown_of_run
 from promptprop.services.desk import Desk, Interventions
 from promptprop.services.replay import Replay
 from promptprop.services.rubric import draft_rubric
@@ -129,7 +130,8 @@ class Engine:
         named = {history.seed_id, history.best_id, history.test.winner_id if history.test else ""} - {""}
         costs = {candidate_id: self._cost(run_id, candidate_id) for candidate_id in sorted(named)}
         report = report_of(replace(history, run_id=run_id, spend=spend), candidates, costs)
-        return replace(report, failed_calls=self.store.failed_calls(run_id, retries))
+        breakdown = breakdown_of_run(self.store, self.store.run(run_id))
+        return replace(report, failed_calls=self.store.failed_calls(run_id, retries), breakdown=breakdown)
 
     def _cost(self, run_id: str, candidate_id: str) -> Decimal | None:
         """USD per 1000 rows: the mean over the candidate's evaluations; None where a price is unknown."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from promptprop.domain.events import CandidateProposed, CandidateScored, Estimate, Event, SearchEnded
 from promptprop.domain.judgements import metric_means
-from promptprop.domain.models import Cell, Evaluation, Proposal
-from promptprop.domain.statistics import mean_interval
+from promptprop.domain.models import Cell, Evaluation, Proposal, Row
+from promptprop.domain.statistics import clustered_mean
 from promptprop.ports import Brief, Shape, Workbench
+from promptprop.services.gate_tests import clusters_of
 
 NOTHING_KNOWN = Estimate(0.0, 0.0, 1.0, 0)  # where no row at all has a score
 
@@ -28,10 +29,8 @@ class Scoring:
             yield CandidateProposed(0, seed.id, (), "seed", seed.hypothesis.text, seed.length)
             cells = [Cell(seed, row.id, replicate) for row in brief.select for replicate in range(self.repeats)]
             evaluations = await workbench.evaluate(cells)
-            means = row_means(evaluations, self.repeats)
-            known = [mean for mean in means if mean is not None]
-            score = mean_interval(known) if known else NOTHING_KNOWN
-            yield CandidateScored(0, seed.id, self.split, score, len(means) - len(known), metric_means(evaluations))
+            score, missing = score_of(evaluations, brief.select)
+            yield CandidateScored(0, seed.id, self.split, score, missing, metric_means(evaluations))
         yield SearchEnded("done", 0, workbench.barrier)
 
     def shape(self, brief: Brief) -> Shape:
@@ -39,10 +38,25 @@ class Scoring:
         return Shape(0, 0, 0, len(brief.select) * self.repeats * len(brief.seeds), 0, 0, 0)
 
 
-def row_means(evaluations: Sequence[Evaluation], repeats: int) -> list[float | None]:
-    """The mean score of each row over its repeats; None where all of them are missing."""
-    means: list[float | None] = []
-    for start in range(0, len(evaluations), repeats):
-        scores = [one.score for one in evaluations[start : start + repeats] if one.score is not None]
-        means.append(sum(scores) / len(scores) if scores else None)
-    return means
+def row_means(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
+    """The mean score of each row over its answers; None where all of them are missing."""
+    by_row: dict[str, list[float]] = {}
+    for one in evaluations:
+        scores = by_row.setdefault(one.example_id, [])
+        if one.score is not None:
+            scores.append(one.score)
+    return {row: sum(scores) / len(scores) if scores else None for row, scores in by_row.items()}
+
+
+def score_of(evaluations: Sequence[Evaluation], rows: Sequence[Row] = ()) -> tuple[Estimate, int]:
+    """The score of evaluations, and how many rows have none. Rows count once, however often they were answered.
+
+    The interval allows for what the clusters of `rows` share; without them, each row stands by itself.
+    """
+    means = row_means(evaluations)
+    known = {row: mean for row, mean in means.items() if mean is not None}
+    if not known:
+        return NOTHING_KNOWN, len(means)
+    clusters = clusters_of([row for row in rows if row.id in known]) if rows else None
+    ordered = [known[row.id] for row in rows if row.id in known] if rows else list(known.values())
+    return clustered_mean(ordered, clusters), len(means) - len(known)

@@ -9,9 +9,8 @@ from promptprop.domain.events import CandidateProposed, CandidateScored, Event, 
 from promptprop.domain.gate import GateRule
 from promptprop.domain.judgements import metric_means
 from promptprop.domain.models import Candidate, Cell, Evaluation, Proposal, Row
-from promptprop.domain.statistics import mean_interval
 from promptprop.ports import Brief, Shape, Workbench
-from promptprop.services.evaluate import NOTHING_KNOWN
+from promptprop.services.evaluate import score_of
 from promptprop.services.gate_tests import SCORE, GateTest, Guard, decide
 
 UNCHANGED = "unchanged"
@@ -111,14 +110,8 @@ class Gate:
 
     def _scored(self, seed: str, rows: Sequence[Row], known: Mapping[str, Sequence[Evaluation]]) -> CandidateScored:
         evaluations = [one for row in rows for one in known.get(row.id, ())]
-        by_row: dict[str, list[float]] = {}
-        for one in evaluations:
-            by_row.setdefault(one.example_id, [])
-            if one.score is not None:
-                by_row[one.example_id].append(one.score)
-        means = [sum(scores) / len(scores) for scores in by_row.values() if scores]
-        score = mean_interval(means) if means else NOTHING_KNOWN
-        return CandidateScored(0, seed, self.split, score, len(by_row) - len(means), metric_means(evaluations))
+        score, missing = score_of(evaluations, rows)
+        return CandidateScored(0, seed, self.split, score, missing, metric_means(evaluations))
 
     async def _failed(self, rows: Sequence[Row], candidate: Candidate, workbench: Workbench) -> tuple[str, ...]:
         """The critical rows that the candidate does not pass. A row without a score counts as failed."""

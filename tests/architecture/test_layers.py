@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
-    "rubric", "judgements", "baseline", "gate", "gate_config", "power", "sequential", "events", "history", "people",
-    "report", "settings", "differences",
+    "rubric", "judgements", "baseline", "breakdown", "gate", "gate_config", "power", "sequential", "events", "history",
+    "people", "report", "settings", "differences",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},

@@ -169,3 +169,42 @@ def test_without_a_cap_a_terminal_is_asked(shop: Path) -> None:
     assert "not started" in shown
     code, shown = on_a_terminal(shop, [*OPTIMIZE, *SMALL], b"y\n")
     assert code == 0, shown
+
+
+def test_a_watch_shows_each_save_on_a_terminal_and_ends_with_ctrl_c(shop: Path) -> None:
+    ours, theirs = pty.openpty()
+    env = environment(shop, TERM="xterm", COLUMNS="80", LINES="24")
+    command = [str(SCRIPT), "watch", "configs/quickstart.yaml"]
+    process = subprocess.Popen(command, cwd=shop, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = ""
+
+    def until(said: str) -> str:
+        """All that is shown from here on until `said`."""
+        nonlocal shown
+        start, deadline = len(shown), time.monotonic() + 60
+        while said not in shown[start:]:
+            assert time.monotonic() < deadline, shown
+            if select.select([ours], [], [], 0.1)[0]:
+                shown += os.read(ours, 65536).decode(errors="replace")
+        return shown[start:]
+
+    prompt = shop / "configs/prompts/support.md"
+    good = prompt.read_text()
+    until("Ctrl-C ends")
+    prompt.write_text(good.replace("Which desk is it?", "Which desk is it?\n- Output just the label."))
+    second = until("Ctrl-C ends")
+    assert "run 2" in second
+    assert "since last" in second
+    prompt.write_text(good.replace("{{ text }}", "{{ txt }}"))
+    assert "did you mean {{ text }}?" in until("watching on")
+    (shop / "new.md").write_text(good)
+    (shop / "new.md").replace(prompt)  # as editors do
+    third = until("Ctrl-C ends")
+    assert "no new call" in third
+    assert "no row differs" in third
+    assert "\x1b[2J" not in shown, "what was shown before must stay"
+    process.send_signal(signal.SIGINT)
+    until("watched 3 runs")
+    assert process.wait(timeout=30) == 0
+    os.close(ours)

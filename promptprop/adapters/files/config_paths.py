@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from promptprop.adapters.files.origins import Pattern, children, dotted, matches, with_children
+from promptprop.adapters.files.origins import Pattern, children, dotted, matches, settings, with_children
 from promptprop.adapters.files.yaml_strict import Node
 from promptprop.domain.errors import Problem
+from promptprop.domain.models import Json
 
 STDIN = "-"
 READ: tuple[Pattern, ...] = (
@@ -60,6 +61,20 @@ def path_problems(root: Node) -> list[Problem]:
             remedy = "paths are relative to the file that names them" if not node.origin else ""
             problems.append(Problem(f"{key}: no such file: {text}", node.place, remedy))
     return problems
+
+
+def paths_read(snapshot: Json) -> list[Path]:
+    """The files that a validated configuration names: prompts, datasets, worlds, templates, schemas and scripts."""
+    found = []
+    for loc, value in settings(snapshot):
+        path = tuple(str(step) for step in loc)
+        if not isinstance(value, str) or value in {"", STDIN}:
+            continue
+        if _is_path(path, READ):
+            found.append(Path(value))
+        elif _is_path(path, CODE) and (match := _SCRIPT.fullmatch(value)):
+            found.append(Path(match[2]))
+    return list(dict.fromkeys(found))
 
 
 def _paths(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:

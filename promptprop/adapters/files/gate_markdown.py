@@ -36,18 +36,18 @@ def gate_markdown(document: Mapping[str, Json], facts: Sequence[tuple[str, str]]
     ]
     sections: dict[str, Callable[[int], Section]] = {  # as they stand
         "critical": lambda shown: _critical(document["critical_rows"], shown),
-        "worse": lambda shown: _flips("Worse", document["worse"], shown),
+        "worse": lambda shown: flips_section("Worse", document["worse"], shown),
         "commands": lambda shown: _commands([*document["critical_rows"], *document["worse"]], shown),
-        "better": lambda shown: _flips("Better", document["better"], shown),
+        "better": lambda shown: flips_section("Better", document["better"], shown),
         "missing": lambda shown: _missing(document["missing_rows"], int(document["missing"]), shown),
     }
-    room = longest - _length(head)
+    room = longest - length_of(head)
     kept: dict[str, Section] = {}
     for name in ("critical", "worse", "commands", "missing", "better"):  # the first ones are the last to go
-        kept[name] = next((made for shown in SHOWN if _length(made := sections[name](shown)) <= room), [])
-        room -= _length(kept[name])
+        kept[name] = next((made for shown in SHOWN if length_of(made := sections[name](shown)) <= room), [])
+        room -= length_of(kept[name])
     order = [*sections, "diff"]
-    kept["diff"] = _diff(document["diff"], document["changes"], room)
+    kept["diff"] = diff_section(document["diff"], document["changes"], room)
     text = "\n".join([*head, *(line for name in order for line in kept[name])]) + "\n"
     return text if len(text) <= longest else text[: max(longest - 1, 0)] + "\n" * (longest > 0)
 
@@ -57,11 +57,13 @@ def marker_of(name: str) -> str:
     return MARKER.format(name=re.sub(r"[-<>]{2,}|[<>]", "-", shortened(name, 100)))
 
 
-def _length(lines: Section) -> int:
+def length_of(lines: Section) -> int:
+    """Characters of lines with their ends."""
     return sum(len(line) + 1 for line in lines)
 
 
-def _flips(title: str, flips: Sequence[Mapping[str, Json]], shown: int) -> Section:
+def flips_section(title: str, flips: Sequence[Mapping[str, Json]], shown: int) -> Section:
+    """Rows that differ, as a table with its heading; empty where there are none."""
     head = ["row", "score", "input", "expected", "baseline", "candidate", "why", "nearest changed line"]
     rows = [
         [
@@ -72,7 +74,7 @@ def _flips(title: str, flips: Sequence[Mapping[str, Json]], shown: int) -> Secti
             _cell(one["baseline_answer"]),
             _cell(one["candidate_answer"]),
             _cell(one["said"]),
-            _cell(change_words(one["changed"]) if one["changed"] else None),
+            _cell(change_words(one["changed"]) if one.get("changed") else None),
         ]
         for one in flips[:shown]
     ]
@@ -112,7 +114,7 @@ def _commands(rows: Sequence[Mapping[str, Json]], shown: int) -> Section:
     return ["", summary, "", *fenced("\n".join(commands), "sh"), "", "</details>"]
 
 
-def _diff(lines: Sequence[str], changes: Sequence[Mapping[str, Json]], room: int) -> Section:
+def diff_section(lines: Sequence[str], changes: Sequence[Mapping[str, Json]], room: int) -> Section:
     """The diff with the place of its first line, cut to the room that is left."""
     if not lines:
         return []
@@ -120,9 +122,9 @@ def _diff(lines: Sequence[str], changes: Sequence[Mapping[str, Json]], room: int
     head = ["", "### What changed", "", *([f"First at {code(place)}.", ""] if place else [])]
     text = "\n".join(lines)
     whole = [*head, *fenced(text, "diff")]
-    if _length(whole) <= room:
+    if length_of(whole) <= room:
         return whole
-    fence = _length([*head, *fenced(text, "diff")]) - len(text)
+    fence = length_of([*head, *fenced(text, "diff")]) - len(text)
     end = "\n… cut here, see the files"
     space = room - fence - len(end)
     return [*head, *fenced(text[:space].rstrip("\n") + end, "diff")] if space >= CUT else []

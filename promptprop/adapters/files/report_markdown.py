@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from promptprop.adapters.files.markdown import fenced, plain, table_lines
 from promptprop.adapters.files.report_words import (
     caps_text,
@@ -11,6 +13,7 @@ from promptprop.adapters.files.report_words import (
     gain,
     hypothesis_text,
     looks_sentence,
+    noise_sentence,
     origin_sentence,
     p_value,
     people_sentence,
@@ -21,18 +24,26 @@ from promptprop.adapters.files.report_words import (
     unknown_spend,
     verdict_sentence,
 )
+from promptprop.domain.breakdown import Breakdown, Kind
 from promptprop.domain.history import History
 from promptprop.domain.report import SIMULATED_NOTE, Report, Standing, line_diff
 
+GROUPS = 30  # tags or clusters that are shown
 
-def render_markdown(report: Report) -> str:
-    """The report of a run in any state. Texts of models are escaped or fenced, so that they cannot pose as markup."""
+
+def render_markdown(report: Report, by: Sequence[Kind] = ()) -> str:
+    """The report of a run in any state. Texts of models are escaped or fenced, so that they cannot pose as markup.
+
+    `by` says which groups of an evaluation are shown, tags unless given.
+    """
     history = report.history
     lines = [f"# {plain(history.name)}", ""]
     if history.simulated:
         lines += [f"> **{SIMULATED_NOTE}**", ""]
     if history.activity in ("evaluate", "check"):
         lines += _scores_of_evaluation(history)
+        for breakdown in report.breakdown:
+            lines += _groups(breakdown, by or ("tag",))
     else:
         lines += _claim(report)
     lines += [*_setting(report), *_learned(report), *_spend(history)]
@@ -87,6 +98,24 @@ def _scores_of_evaluation(history: History) -> list[str]:
             )
     lines = table_lines(["prompt", "rows of", "score", "rows", "missing", "metrics"], rows)
     return [*lines, "", f"Why it stopped: {plain(stop_sentence(history))}.", ""]
+
+
+def _groups(breakdown: Breakdown, by: Sequence[Kind]) -> list[str]:
+    lines: list[str] = []
+    for kind in by:
+        found = breakdown.worst(kind)
+        if not found:
+            continue
+        rows = [
+            [plain(one.name), score(one.score), str(one.rows), str(one.missing), str(one.steadiness.flipping)]
+            for one in found[:GROUPS]
+        ]
+        lines += [f"## By {kind}, `{breakdown.candidate_id}`", ""]
+        lines += [*table_lines([kind, "score", "rows", "missing", "flip"], rows), ""]
+        if len(found) > GROUPS:
+            lines += [f"And {len(found) - GROUPS} more.", ""]
+    noise = noise_sentence(breakdown.steadiness)
+    return [*lines, f"Noise: {noise}.", ""] if noise else lines
 
 
 def _setting(report: Report) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from promptprop.domain.breakdown import Steadiness
 from promptprop.domain.budget import RoleSpend
 from promptprop.domain.events import Estimate
 from promptprop.domain.history import CandidateRecord, History
@@ -242,6 +243,23 @@ def looks_sentence(history: History) -> str:
     which = f"run {earlier[0][:8]}" if len(earlier) == 1 else f"{len(earlier)} runs, the first {earlier[0][:8]},"
     look = "a second look" if len(earlier) == 1 else f"look {len(earlier) + 1}"
     return f"{look}: {which} had opened the same sealed rows, so the interval says too little of the doubt"
+
+
+def noise_sentence(steadiness: Steadiness) -> str:
+    """How many rows flip from answer to answer; nothing where no row was answered twice.
+
+    >>> noise_sentence(Steadiness(rows=200, flipping=11, differing=30))
+    '11 of 200 rows (5.5 %) flip: their answers do not all score the same; 30 (15.0 %) differ in words'
+    """
+    rows = steadiness.rows
+    if not rows:
+        return ""
+    share, differing = 100 * steadiness.flipping / rows, 100 * steadiness.differing / rows
+    flips = "flips: its" if steadiness.flipping == 1 else "flip: their"
+    return (
+        f"{steadiness.flipping:,} of {counted(rows, 'row')} ({share:.1f} %) {flips} answers do not all score the same; "
+        f"{steadiness.differing:,} ({differing:.1f} %) differ in words"
+    )
 
 
 def people_sentence(history: History) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from promptprop.cli.options import Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, cache_mode
+from promptprop.cli.options import By, Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, cache_mode, kinds_of
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import BaselineMissing, UsageError
 
 if TYPE_CHECKING:
+    from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.cli.running import Detail, Outcome
     from promptprop.domain.config import RunConfig
@@ -46,21 +47,24 @@ def evaluate(
     ] = None,
     rows: RowIds = None,
     recording: Recording = None,
+    by: By = None,
     exit_zero: ExitZero = False,
     cache: Cache = None,
     sets: Sets = None,
     env_file: EnvFile = None,
     db: Database = None,
 ) -> int:
-    """Score a prompt on rows, with its interval.
+    """Score a prompt on rows, as a whole and by tag.
 
-    No search and no claim. What the ledger has answered already costs nothing, but for --cache refresh and off.
+    No search and no claim. With --repeats, it tells how many rows flip from answer to answer. What the ledger has
+    answered already costs nothing, but for --cache refresh and off.
     """
     from promptprop.bootstrap.configuration import database_url, load
     from promptprop.cli.running import answer, run_to_its_end
 
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    kinds = kinds_of(by)
     mode = "off" if recording else cache_mode(cache)
     offline = {"tracking.mlflow.enabled": False} if recording else {}
     loaded = load(config, sets or [], {"database.url": db, **offline}, env_file)
@@ -68,16 +72,12 @@ def evaluate(
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
         from promptprop.adapters.files.recordings import read_recording
         from promptprop.bootstrap.preparation import create_run, prepare
-        from promptprop.cli.planning import head_of
-        from promptprop.cli.summary import head_parts
 
         chosen = None if prompt is None else _chosen(store, loaded.config, prompt)
         prepared = await prepare(store, loaded, prompts=chosen)
         if not shell.quiet:
             which = f"{split}, only {', '.join(rows[:5])}{' …' if len(rows) > 5 else ''}" if rows else split
-            facts = [("rows", f"{which}, {repeats} answers each" if repeats > 1 else which)]
-            head = head_of(loaded.config, "evaluate", loaded.environment)
-            shell.draw_note([*head_parts(loaded.config.name, [*facts, *head]), ""])
+            _tell_head(shell, loaded, f"{which}, {repeats} answers each" if repeats > 1 else which)
         options = {"split": split, "repeats": repeats, "cache": mode, "rows": rows or [], "offline": bool(recording)}
         recorded = read_recording(recording) if recording else []
         run = await create_run(store, prepared, "evaluate", options)
@@ -88,8 +88,17 @@ def evaluate(
     outcome = run_to_its_end(shell, url, loaded.environment, begin)
     if recording:
         _require_recorded(url, outcome, recording)
-    code = answer(shell, outcome, detail=_rows_shown(url, outcome) if rows and outcome.error is None else None)
+    detail = _rows_shown(url, outcome) if rows and outcome.error is None else None
+    code = answer(shell, outcome, detail=detail, by=kinds)
     return 0 if exit_zero and code in RESULTS else code
+
+
+def _tell_head(shell: Shell, loaded: LoadedConfig, rows: str) -> None:
+    from promptprop.cli.planning import head_of
+    from promptprop.cli.summary import head_parts
+
+    head = head_of(loaded.config, "evaluate", loaded.environment)
+    shell.draw_note([*head_parts(loaded.config.name, [("rows", rows), *head]), ""])
 
 
 def _require_recorded(url: str, outcome: Outcome, recording: Path) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptprop.bootstrap.references import existing_run
-from promptprop.cli.options import Database, EnvFile, RunReference
+from promptprop.cli.options import By, Database, EnvFile, RunReference, kinds_of
 from promptprop.cli.shell import Shell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.cli.running import Detail
@@ -34,6 +35,7 @@ def show_run(
     jury: Annotated[bool, typer.Option("--jury", help="How each juror votes, beside the others.")] = False,
     rubric: Annotated[bool, typer.Option("--rubric", help="The drafted criteria, and what each came to.")] = False,
     classes: Annotated[bool, typer.Option("--classes", help="Precision, recall and F1 of each label.")] = False,
+    by: By = None,
     env_file: EnvFile = None,
     db: Database = None,
 ) -> None:
@@ -49,6 +51,7 @@ def show_run(
     from promptprop.domain.report import report_json
     from promptprop.services.judging import newest
 
+    kinds = kinds_of(by)
     with contextlib.closing(opened(db, env_file)) as store:
         row = existing_run(store, run)
         report, paths = report_of_run(store, row)
@@ -59,14 +62,11 @@ def show_run(
         check = _check_of(store, row, report) if report.history.looks else None
 
     def draw() -> Iterable[RenderableType]:
-        from rich.text import Text
-
         from promptprop.cli.candidates import candidate_table
         from promptprop.cli.drawing import FILE_WIDTH
         from promptprop.cli.summary import summary_parts
 
-        head = Text.assemble((report.history.name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")
-        parts: list[RenderableType] = [head, ""]
+        parts: list[RenderableType] = [_head(report.history.name, row), ""]
         if row.activity in BESIDE:
             return [*parts, BESIDE[row.activity]]
         if jury or rubric or classes:
@@ -77,7 +77,7 @@ def show_run(
             return [*parts, *check.parts()]
         if report.history.activity == "optimize" and report.history.candidates:
             parts += [candidate_table(report.history, FILE_WIDTH if shell.output else shell.width()), ""]
-        return [*parts, *summary_parts(report, paths, db=db or "")]
+        return [*parts, *summary_parts(report, paths, db=db or "", by=kinds)]
 
     document = {
         **report_json(report, paths),
@@ -86,7 +86,7 @@ def show_run(
         **({"classes": judging.classes_json(labels)} if classes else {}),
         **(check.document if check else {}),
     }
-    shell.show(document, draw, check.markdown if check else lambda: render_markdown(report))
+    shell.show(document, draw, check.markdown if check else lambda: render_markdown(report, kinds))
 
 
 def _check_of(store: SqlStore, run: RunRow, report: Report) -> Detail:
@@ -103,3 +103,9 @@ def _check_of(store: SqlStore, run: RunRow, report: Report) -> Detail:
         lambda: gates.gate_parts(gate, told),
         lambda: gate_outputs.markdown_of(told, facts_of(gate)),
     )
+
+
+def _head(name: str, row: RunRow) -> Text:
+    from rich.text import Text
+
+    return Text.assemble((name, "bold"), f"  {row.activity} · run {row.id} · {row.status}")

@@ -27,7 +27,7 @@ CHILD_PROPOSED = facts.CandidateProposed(1, CHILD.id, (SEED.id,), "cause", "name
 KEYS = {
     "run_id", "name", "activity", "status", "stop_reason", "search_ended", "detail", "verdict", "simulated",
     "random_seed", "optimizer", "rows", "models", "seed", "winner", "changed", "delta", "p_value", "rounds",
-    "candidates", "origin", "screening", "reviews", "overrides",
+    "candidates", "origin", "breakdown", "screening", "reviews", "overrides",
     "notes_left", "earlier_looks", "rubric", "suspect_labels", "refused", "spend", "active_seconds", "paths",
 }  # fmt: skip
 STANDING = {"id", "prompt", "length", "select", "test", "usd_per_1000_rows"}

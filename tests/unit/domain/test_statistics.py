@@ -19,6 +19,7 @@ from promptprop.domain.events import Estimate
 from promptprop.domain.statistics import (
     DRAWS,
     EXACT_LIMIT,
+    clustered_mean,
     mean_interval,
     noise,
     paired_difference,
@@ -338,3 +339,32 @@ def test_a_real_gain_is_mostly_found() -> None:
         delta = paired_difference([0.0] * 80, differences)
         found += verdict(delta, sign_flip_p(differences, rng=rng), unchanged=False) == "better"
     assert found >= 80
+
+
+def test_the_interval_of_clustered_scores_holds_the_truth_as_often_as_it_says() -> None:
+    rng, held, plain = random.Random(4), 0, 0
+    for _ in range(400):
+        rates = [rng.betavariate(0.5, 0.5) for _ in range(20) for _ in range(5)]
+        rates = [rates[place - place % 5] for place in range(100)]
+        scores = [float(rng.random() < rate) for rate in rates]
+        estimate = clustered_mean(scores, [place // 5 for place in range(100)])
+        held += estimate.low <= 0.5 <= estimate.high
+        plain += mean_interval(scores).low <= 0.5 <= mean_interval(scores).high
+    assert held >= 0.92 * 400
+    assert plain < 0.85 * 400, "the clusters make no difference here, so that nothing is proved"
+
+
+def test_clusters_that_agree_prove_no_more_than_their_number_and_one_cluster_nothing() -> None:
+    assert clustered_mean([1.0] * 40, [place // 10 for place in range(40)]) == Estimate(
+        1.0, mean_interval([1.0] * 4).low, 1.0, 40
+    )
+    assert clustered_mean([1.0, 0.0, 1.0], ["a"] * 3) == Estimate(2 / 3, 0.0, 1.0, 3)
+
+
+def test_scores_whose_clusters_cancel_out_are_told_as_rows_and_without_clusters_nothing_changes() -> None:
+    scores = [0.2, 0.8, 0.3, 0.7]
+    assert clustered_mean(scores, "aabb") == mean_interval(scores)
+    assert clustered_mean(scores, "abcd") == clustered_mean(scores) == mean_interval(scores)
+    binary = clustered_mean([1, 0, 1, 0], "aabb")
+    assert binary.low <= mean_interval([1, 0, 1, 0]).low
+    assert clustered_mean([0.5] * 4, "aabb") == Estimate(0.5, 0.5, 0.5, 4)
