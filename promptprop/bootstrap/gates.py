@@ -70,6 +70,10 @@ class GateReport:
 
         return sentence_of(self)
 
+    def __repr__(self) -> str:
+        """In short: reports hold histories and texts."""
+        return f"GateReport({self.name!r}, {self.verdict}, run {self.run_id[:8]})"
+
     def as_json(self) -> Json:
         """The document of `--json`."""
         from promptprop.bootstrap.gate_document import document_of
@@ -110,6 +114,8 @@ def prompt_at(config: RunConfig, revision: str) -> Candidate:
 
 def _text_at(path: Path, revision: str) -> str:
     """A file as it was at a revision. Raises BaselineMissing."""
+    if revision.startswith("-"):  # git would take it for an option
+        raise BaselineMissing(f"{revision!r} is no revision of git", remedy="such as git:origin/main")
     command = ["git", "-C", str(path.parent), "show", f"{revision}:./{path.name}"]
     try:
         shown = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - git, with arguments of a list

@@ -98,6 +98,9 @@ def test_the_baseline_can_be_a_revision_of_git(prompts: tuple[str, str], cli_pro
     assert (ended.code, ended.json["baseline"]["label"]) == (1, "git:HEAD")
     gone = run_cli("check", "small.yaml", "--baseline", "git:nowhere")
     assert (gone.code, "git has no prompt.md at 'nowhere'" in gone.err) == (6, True)
+    option = run_cli("check", "small.yaml", "--baseline", "git:--output=written")
+    assert (option.code, "is no revision of git" in option.err) == (6, True)
+    assert not list(cli_project.glob("written*"))
 
 
 def test_rows_that_do_not_tell_end_with_three_or_as_asked(prompts: tuple[str, str], run_cli: Any) -> None:
