@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from promptprop.domain.statistics import student_quantile
+from promptprop.domain.distributions import binomial_below, binomial_limit, student_quantile
 
 PSEUDO_ROWS = 2
 """Rows without a difference that are added, and to the squares those of one more row that differs: for one answer of 0
@@ -56,12 +57,10 @@ class Differences:
         skew from the rows alone, and a sample in which nothing broke shows none: 58 rows miss one in twenty with a
         chance above 5 %.
         """
-        from scipy.special import bdtri
-
         lost = math.floor(max(0.0, -self.total) + 1e-9)
         if lost >= self.rows:
             return -1.0
-        return max(0.0, self.total / self.rows) - float(bdtri(lost, self.rows, alpha))
+        return max(0.0, self.total / self.rows) - binomial_limit(lost, self.rows, alpha)
 
 
 def differences_of(
@@ -99,12 +98,11 @@ def differences_of(
     return Differences(n, groups, mean, math.sqrt(squares) / rows, freedom_of(list(sizes.values())), skew, total)
 
 
+@lru_cache(maxsize=1000)
 def passing_mean(rows: int, margin: float, alpha: float) -> float:
     """The mean, as `differences_of` reckons it, above which `Differences.least` is above −margin."""
-    from scipy.special import bdtr
-
     lost = -1
-    while lost + 1 < rows and float(bdtr(lost + 1, rows, margin)) <= alpha:
+    while lost + 1 < rows and binomial_below(lost + 1, rows, margin) <= alpha:
         lost += 1
     total = -(lost + 1) if lost >= 0 else rows * max(0.0, 1 - margin - alpha ** (1 / rows))
     return total / (rows + PSEUDO_ROWS)

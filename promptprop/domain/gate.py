@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from promptprop.domain.differences import differences_of
+from promptprop.domain.distributions import normal_below
 from promptprop.domain.sequential import Boundary, crossing
-from promptprop.domain.statistics import normal_tail
 
 GateVerdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 FailWhen: TypeAlias = Literal["worse", "beyond_margin"]
@@ -101,7 +101,7 @@ def look_at(
     critical = crossing(boundaries, 1 / (error * error), increment)
     if groups < 2:
         return Look(replicates, mean, error, -1.0, 1.0, len(differences), groups, critical, "INCONCLUSIVE")
-    tail = normal_tail(critical)
+    tail = normal_below(-critical)
     lower, upper = mean - found.reach(tail, -1), mean + found.reach(tail, 1)
     if scores:
         lower, upper = max(-1.0, min(lower, found.least(rule.alpha * share))), min(1.0, upper)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from promptprop.domain.distributions import normal_quantile, normals_below
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -49,10 +51,8 @@ def crossing(earlier: Sequence[Boundary], information: float, chance: float) -> 
 
 @lru_cache(maxsize=20_000)
 def _crossing(earlier: tuple[tuple[float, float], ...], chance: float) -> float:
-    from scipy.special import ndtr, ndtri
-
     if not earlier:
-        return float(-ndtri(chance))
+        return -normal_quantile(chance)
     paths = _Paths()
     for information, critical in earlier:
         paths.look(information)
@@ -62,7 +62,7 @@ def _crossing(earlier: tuple[tuple[float, float], ...], chance: float) -> float:
     low, high = -NOWHERE, NOWHERE
     while high - low > 1e-5:
         middle = (low + high) / 2
-        above = float((paths.mass * ndtr((paths.nodes - middle * root) / spread)).sum())
+        above = float((paths.mass * normals_below((paths.nodes - middle * root) / spread)).sum())
         low, high = (middle, high) if above > chance else (low, middle)
     return (low + high) / 2
 
@@ -90,8 +90,6 @@ def chances(
     A look fails where its estimate is below `line` by more than the boundary, else passes where it is above −margin by
     as much, and above `least`.
     """
-    from scipy.special import ndtr
-
     paths = _Paths(effect)
     failed = passed = 0.0
     ends = []
@@ -101,8 +99,8 @@ def chances(
         lower = line * paths.information - reach
         upper = max(lower, -margin * paths.information + reach, least * paths.information)
         spread = math.sqrt(paths.gained)
-        fails = float((paths.mass * ndtr((lower - paths.nodes - paths.drift) / spread)).sum())
-        passes = float((paths.mass * ndtr((paths.nodes + paths.drift - upper) / spread)).sum())
+        fails = float((paths.mass * normals_below((lower - paths.nodes - paths.drift) / spread)).sum())
+        passes = float((paths.mass * normals_below((paths.nodes + paths.drift - upper) / spread)).sum())
         failed, passed = failed + fails, passed + passes
         ends.append(fails + passes)
         paths.keep(lower, upper)

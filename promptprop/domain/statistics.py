@@ -1,7 +1,7 @@
 """What the evidence allows one to say: intervals, paired differences, an exact test, and the verdict.
 
 Nothing here peeks: each function answers for one look at rows that were chosen beforehand. Rows without a score are
-left out by the caller, in pairs. `scipy.special` and numpy are imported where they are used: they are slow to load.
+left out by the caller, in pairs. numpy is imported where it is used: it is slow to load.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
+from promptprop.domain.distributions import binomial_below, normal_quantile, student_quantile
 from promptprop.domain.events import Estimate, Verdict
 
 if TYPE_CHECKING:
@@ -216,26 +217,12 @@ def _cluster_sums(values: Sequence[float], clusters: Sequence[Hashable] | None) 
     return [math.fsum(group) for group in members.values()]
 
 
-def student_quantile(freedom: float, tail: float) -> float:
-    """The value that Student's t exceeds with the chance `tail`."""
-    from scipy.special import stdtrit
-
-    return -float(stdtrit(freedom, tail))
-
-
-def normal_tail(value: float) -> float:
-    """The chance that a standard normal is above a value."""
-    return 0.5 * math.erfc(value / math.sqrt(2))
-
-
 def _t_quantile(freedom: int, level: float) -> float:
     return student_quantile(freedom, (1 - level) / 2)
 
 
 def _normal_quantile(level: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)
+    return normal_quantile((1 + level) / 2)
 
 
 def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:
@@ -247,9 +234,7 @@ def _wilson(mean: float, n: float, level: float) -> tuple[float, float]:
 
 
 def _binomial_p(positive: int, n: int) -> float:
-    from scipy.special import bdtr
-
-    return min(1.0, 2 * float(bdtr(min(positive, n - positive), n, 0.5)))
+    return min(1.0, 2 * binomial_below(min(positive, n - positive), n, 0.5))
 
 
 def _drawn_p(sizes: Sequence[float], observed: float, rng: random.Random) -> float:

@@ -22,15 +22,15 @@ PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
     "rubric", "judgements", "baseline", "breakdown", "gate", "gate_config", "power", "sequential", "events", "history",
-    "people", "report", "settings", "differences",
+    "people", "report", "settings", "differences", "distributions",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},
     "settings": {"pydantic", "pydantic_core"},
     "gate_config": {"pydantic"},
-    "statistics": {"numpy", "scipy"},
-    "differences": {"scipy"},
-    "sequential": {"numpy", "scipy"},
+    "statistics": {"numpy"},
+    "sequential": {"numpy"},
+    "distributions": {"numpy"},
 }
 VAGUE_NAMES = {"helper", "helpers", "util", "utils", "process", "misc", "common", "manager", "managers"}
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 60, 7
