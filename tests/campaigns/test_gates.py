@@ -130,3 +130,14 @@ def test_what_odd_rows_and_few_of_them_do_to_both_errors_is_known() -> None:
     fair = [head for head in rates if head.startswith("0 |") and "won" not in head]
     assert {head: rates[head] for head in fair if max(rates[head]) > most} == {}
     assert {name: rates[name][0] for name in CLUSTERS if rates[name][0] > most} == {}
+
+
+@pytest.mark.campaign
+def test_a_drop_that_breaks_few_rows_fails_less_often_than_is_told() -> None:
+    settings = [
+        Setting((1, 3, 5), rows, 1, difficulty, 0.05, "broken") for rows in (100, 200, 400) for difficulty in ROWS
+    ]
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for one in pool.map(partial(measured, trials=TRIALS), settings):
+            print(one.line, flush=True)
+            assert one.told - 0.25 < one.fails < one.told + 0.03
