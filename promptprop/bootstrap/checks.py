@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.adapters.files.baselines import baseline_path, read_baseline, recording_path
-from promptprop.bootstrap.gates import GIT, GateReport, Outlook, gate_report, outlook_of, prompt_at
+from promptprop.adapters.files.baselines import baseline_path, parse_baseline, read_baseline, recording_path
+from promptprop.bootstrap.gates import GIT, GateReport, Outlook, gate_report, outlook_of, prompt_at, text_at
 from promptprop.domain.baseline import Aspect, Baseline
 from promptprop.domain.errors import BaselineMissing, ConfigError, NotComparable, NotRecorded, UsageError
 from promptprop.domain.gate_config import GateConfig
@@ -57,10 +57,25 @@ def gate_settings(loaded: LoadedConfig, max_replicates: int | None = None) -> Ga
     return settings.model_copy(update={"replicates": kept})
 
 
-def stored_baseline(reference: str | None, name: str) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """The file of a stored baseline: as it lies there, or as it was at a revision of git."""
+
+    path: Path
+    revision: str = ""
+
+    def read(self) -> Baseline:
+        """The baseline. Raises BaselineMissing."""
+        if not self.revision:
+            return read_baseline(self.path)
+        return parse_baseline(text_at(self.path, self.revision), f"{self.path} at {self.revision}")
+
+
+def stored_baseline(reference: str | None, name: str) -> StoredFile | None:
     """The file of a stored baseline that a reference means, if it means one; `name` is the configuration's.
 
-    Raises BaselineMissing where nothing is named and none is stored.
+    `git:REV:FILE.json` is one at a revision: what a change itself stored is not what it is held against. Raises
+    BaselineMissing where nothing is named and none is stored.
     """
     if reference is None:
         path = baseline_path(name)
@@ -69,14 +84,17 @@ def stored_baseline(reference: str | None, name: str) -> Path | None:
                 f"a check needs a baseline, and there is none stored as {path}",
                 remedy="`promptprop baseline accept CONFIG` stores one; or --baseline git:origin/main, or a file",
             )
-        return path
-    if reference.startswith(GIT) or {"@", ":"} & set(reference):
+        return StoredFile(path)
+    if reference.startswith(GIT):
+        revision, _, file = reference.removeprefix(GIT).rpartition(":")
+        return StoredFile(Path(file), revision) if revision and file.endswith(".json") else None
+    if {"@", ":"} & set(reference):
         return None
     path = Path(reference)
     if path.suffix == ".json":
-        return path
+        return StoredFile(path)
     named = baseline_path(reference)
-    return named if not path.is_file() and named.is_file() else None
+    return StoredFile(named) if not path.is_file() and named.is_file() else None
 
 
 async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckRequest, tell: Tell) -> RunRow:
@@ -88,13 +106,13 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     from promptprop.bootstrap.baselines import keep_stored, require_comparable
     from promptprop.bootstrap.preparation import create_run, draft_run, prepare
 
-    path = stored_baseline(request.baseline, loaded.config.name)
-    stored = read_baseline(path) if path else None
+    file = stored_baseline(request.baseline, loaded.config.name)
+    stored = file.read() if file else None
     program, candidate = _candidate(loaded)
     before = stored.candidate if stored else _named(store, loaded, str(request.baseline))
     _require_steps(before, program, stored)
     prepared = await prepare(store, loaded, prompts=(program, (before, candidate)))
-    recording = recording_path(path or baseline_path(loaded.config.name))
+    recording = recording_path(file.path if file else baseline_path(loaded.config.name))
     options: dict[str, Json] = {
         **request.remembered,
         "split": request.split,
@@ -224,8 +242,8 @@ def _require_power(settings: GateConfig, outlook: Outlook) -> None:
 
 def recording_of(loaded: LoadedConfig, request: CheckRequest) -> Path:
     """Where the recording of a check lies: beside its stored baseline, else under the configuration's name."""
-    path = stored_baseline(request.baseline, loaded.config.name)
-    return recording_path(path or baseline_path(loaded.config.name))
+    file = stored_baseline(request.baseline, loaded.config.name)
+    return recording_path(file.path if file else baseline_path(loaded.config.name))
 
 
 def record_calls(store: SqlStore, run: RunRow, loaded: LoadedConfig, request: CheckRequest) -> tuple[Path, int]:

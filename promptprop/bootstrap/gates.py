@@ -108,11 +108,11 @@ def prompt_at(config: RunConfig, revision: str) -> Candidate:
     for step, source in sources.items():
         if source.file is None or Path(source.file).suffix.lower() in (".yaml", ".yml", ".json"):
             raise UsageError(f"{GIT} needs prompts in text files of their own", remedy="use `prompt: {file: …}`")
-        prompts[step] = parse_prompt(_text_at(Path(source.file), revision), literal=source.literal)
+        prompts[step] = parse_prompt(text_at(Path(source.file), revision), literal=source.literal)
     return Candidate(prompts)
 
 
-def _text_at(path: Path, revision: str) -> str:
+def text_at(path: Path, revision: str) -> str:
     """A file as it was at a revision. Raises BaselineMissing."""
     if revision.startswith("-"):  # git would take it for an option
         raise BaselineMissing(f"{revision!r} is no revision of git", remedy="such as git:origin/main")

@@ -78,24 +78,29 @@ def read_baseline(path: Path) -> Baseline:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineMissing(f"the baseline {path} cannot be read: {error}") from error
+    return parse_baseline(text, str(path))
+
+
+def parse_baseline(text: str, where: str) -> Baseline:
+    """The baseline of a text; `where` names it. Raises BaselineMissing where it is none that can be read."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         remedy = "a merge may have left its marks; take one side, or accept it anew"
-        raise BaselineMissing(f"{Place(str(path), line)}: this is no JSON: {error}", remedy=remedy) from error
+        raise BaselineMissing(f"{Place(where, line)}: this is no JSON: {error}", remedy=remedy) from error
     if not isinstance(value, dict) or "promptprop_baseline" not in value:
-        raise BaselineMissing(f"{path} is no baseline", remedy="`promptprop baseline accept CONFIG` makes one")
+        raise BaselineMissing(f"{where} is no baseline", remedy="`promptprop baseline accept CONFIG` makes one")
     if value["promptprop_baseline"] != FORMAT:
         raise BaselineMissing(
-            f"{path} has the format {value['promptprop_baseline']}, and this version reads {FORMAT}",
+            f"{where} has the format {value['promptprop_baseline']}, and this version reads {FORMAT}",
             remedy="use the version of promptprop that wrote it, or accept it anew",
         )
     try:
         return _baseline_of(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         named = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise BaselineMissing(f"{path} is no whole baseline: {named}", remedy="accept it anew") from error
+        raise BaselineMissing(f"{where} is no whole baseline: {named}", remedy="accept it anew") from error
 
 
 def _baseline_of(value: Mapping[str, Json]) -> Baseline:

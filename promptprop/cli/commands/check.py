@@ -38,7 +38,7 @@ Baseline = Annotated[
     typer.Option(
         "--baseline",
         metavar="WHAT",
-        help="A stored one, file, git:REV, PROMPT@3 or RUN:winner.",
+        help="A stored one, file, git:REV[:FILE], PROMPT@3, RUN:winner.",
         show_default=False,
     ),
 ]

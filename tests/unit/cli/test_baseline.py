@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,30 @@ def test_without_a_network_a_changed_prompt_needs_its_calls_recorded(accepted: P
     CALLS.unlink()
     ended = run_cli("check", "small.yaml", "--offline")
     assert (ended.code, "there is no recording" in ended.err) == (6, True)
+
+
+def test_a_change_that_stores_a_baseline_of_its_own_is_held_against_the_one_before_it(
+    accepted: Path, run_cli: Any
+) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.email=a@example.com", "-c", "user.name=a")
+        subprocess.run(["git", *author, *arguments], cwd=accepted, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", "promptprop-baselines")
+    git("commit", "-qm", "before")
+    changed(accepted)
+    assert run_cli("baseline", "accept", "small.yaml").code == 0
+    own = run_cli("check", "small.yaml", "--json").json
+    assert own["looks"] == [{"replicates": 0, "verdict": "PASS", "metrics": {}}], "compared with itself"
+    before = f"git:HEAD:{FILE}"
+    ended = run_cli("check", "small.yaml", "--baseline", before, "--json")
+    assert ended.json["looks"][0]["replicates"] == 1, ended.err
+    assert ended.json["baseline"]["label"] == before
+    offline = run_cli("check", "small.yaml", "--baseline", before, "--offline", "--db", "sqlite:///o.db", "--json")
+    assert offline.json["looks"] == ended.json["looks"]
+    gone = run_cli("check", "small.yaml", "--baseline", f"git:nowhere:{FILE}")
+    assert (gone.code, "git has no small.json at 'nowhere'" in gone.err) == (6, True)
 
 
 def test_recorded_answers_are_scored_again_without_a_network(accepted: Path, run_cli: Any) -> None:
