@@ -106,7 +106,7 @@ def junit_of(document: Json, facts: Facts) -> str:
 
 def annotations_of(document: Json) -> str:
     """For `--format github`: the verdict at the first changed line, then the rows that are worst at theirs."""
-    from promptprop.adapters.files.gate_words import change_words, row_words
+    from promptprop.adapters.files.gate_words import change_words, row_words, rows_failed
     from promptprop.adapters.files.report_words import shortened
     from promptprop.bootstrap.gate_document import abridged
     from promptprop.cli.findings import workflow_command
@@ -117,7 +117,7 @@ def annotations_of(document: Json) -> str:
     line = next((one["line"] for one in document["changes"] if one["line"]), 0)
     level = {"PASS": "notice", "FAIL": "error", "INCONCLUSIVE": OPEN_LEVELS[document["inconclusive"]]}[verdict]
     commands = [workflow_command(level, f"promptprop check {document['name']}", document["sentence"], file, line)]
-    failing = [*document["critical_rows"], *(document["worse"] if verdict == "FAIL" else [])]
+    failing = [*document["critical_rows"], *(document["worse"] if rows_failed(document) else [])]
     for row in [row for row in failing if row is not None][: ANNOTATIONS - 1]:
         tally = (
             f"{row['before']:.2f} → {row['after']:.2f}" if "before" in row else f"{row['passed']} of {row['answers']}"

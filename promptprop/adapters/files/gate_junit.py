@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from promptprop.adapters.files.gate_words import GROUPS, change_words, row_words
+from promptprop.adapters.files.gate_words import GROUPS, change_words, row_words, rows_failed
 from promptprop.adapters.files.report_words import counted
 from promptprop.domain.models import Json, storable, text_of
 
@@ -77,7 +77,7 @@ def _cases(document: Mapping[str, Json]) -> Iterator[_Case]:
     for row in _there(document["critical_rows"]):
         message = f"critical: {row['passed']} of {row['answers']} answers passed: {row_words(row['inputs'])}"
         yield _Case(f"row {row['row']}", "failure", "critical", message, _told(row))
-    for row in _there(document["worse"]) if failed else ():
+    for row in _there(document["worse"]) if rows_failed(document) else ():
         message = f"{row['before']:.2f} → {row['after']:.2f}: {row_words(row['inputs'])}"
         yield _Case(f"row {row['row']}", "failure", "worse", message, _told(row))
     for row in _there(document["missing_rows"]):
@@ -101,7 +101,7 @@ def _told(row: Mapping[str, Json]) -> str:
 
 def _output(document: Mapping[str, Json]) -> Iterator[str]:
     """Rows that are worse where that fails nothing, for people who are not sure; and how many rows are left out."""
-    if document["verdict"] != "FAIL" and document["worse"]:
+    if document["worse"] and not rows_failed(document):
         worse = document["worse"]
         yield f"{counted(len(worse), 'row')} worse, which decides nothing:"
         for row in _there(worse[:LISTED]):

@@ -56,6 +56,12 @@ def _share(value: float) -> str:
     return f"{100 * value:+.1f}".removesuffix(".0") + "%"
 
 
+def rows_failed(document: Mapping[str, Json]) -> bool:
+    """Whether the rows that are worse are why a check failed: what answers take, or critical rows, fail no other row."""
+    tests = document["looks"][-1]["metrics"].values()
+    return document["verdict"] == "FAIL" and any(one.get("worse") and not one.get("relative") for one in tests)
+
+
 def row_words(inputs: Mapping[str, Json]) -> str:
     """A row's inputs on one line."""
     return shortened(" ".join(" ".join(text_of(value).split()) for value in inputs.values()), CELL)

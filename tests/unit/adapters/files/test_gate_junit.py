@@ -48,6 +48,16 @@ def test_a_failure_fails_the_verdict_and_each_row_that_is_worse() -> None:
     assert [one.get("value") for one in suite.iter("property")] == list(FACTS.values())
 
 
+def test_rows_are_no_failures_where_only_what_answers_take_fails() -> None:
+    tests = {"score": {"worse": False}, "guard cost": {"worse": True, "guard": True, "relative": True}}
+    suite = suite_of(verdict="FAIL", looks=[{"replicates": 1, "verdict": "FAIL", "metrics": tests}])
+    assert outcomes(suite) == {"verdict": "failure"}
+    assert "2 rows worse, which decides nothing" in suite.findtext("system-out")
+    guarded = {"score": {"worse": False}, "guard label": {"worse": True, "guard": True, "relative": False}}
+    suite = suite_of(verdict="FAIL", looks=[{"replicates": 1, "verdict": "FAIL", "metrics": guarded}])
+    assert len(outcomes(suite)) == 3
+
+
 def test_a_pass_passes_and_says_so() -> None:
     suite = suite_of(verdict="PASS", worse=[flip(1)])
     assert outcomes(suite) == {"verdict": "passed"}
