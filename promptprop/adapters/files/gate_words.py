@@ -57,7 +57,7 @@ def _share(value: float) -> str:
 
 
 def rows_failed(document: Mapping[str, Json]) -> bool:
-    """Whether the rows that are worse are why a check failed: what answers take, or critical rows, fail no other row."""
+    """Whether rows that are worse are why a check failed: what answers take, or critical rows, fail no other row."""
     tests = document["looks"][-1]["metrics"].values()
     return document["verdict"] == "FAIL" and any(one.get("worse") and not one.get("relative") for one in tests)
 
