@@ -82,7 +82,7 @@ class Group(TyperGroup):
         near = difflib.get_close_matches(name, self.list_commands(ctx), 1)
         deeper = [full for full in COMMANDS if not self.prefix and full.split()[-1] == name]
         found = near or deeper
-        return f". Did you mean {found[0]!r}?" if found else ""
+        return f". Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def group_of(prefix: str, text: str = "") -> Group:
