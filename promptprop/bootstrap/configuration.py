@@ -35,7 +35,7 @@ class SystemClock:
         return time.monotonic()
 
 
-def option_models() -> dict[str, dict[str, type[BaseModel]]]:
+def option_models() -> dict[str, Mapping[str, type[BaseModel]]]:
     """The option models of everything registered, for validation and the schema."""
     from promptprop.metrics import registry as metrics
     from promptprop.optimizers import registry as optimizers
