@@ -281,8 +281,9 @@ def require_recorded_rows(store: SqlStore, run: RunRow, path: Path) -> None:
     broken = [one for one in newest(store.evaluations(run.id)) if one.error is not None]
     names = list(dict.fromkeys(one.example_id for one in broken if one.error and one.error.code == NotRecorded.code))
     listed = f": those of the rows {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
+    least = "" if store.run(run.id).status == "finished" else "at least "  # it stops where too many are missing
     raise BaselineMissing(
-        f"{failed:,} calls are not in the recording {path}{listed}",
+        f"the recording {path} lacks {least}{failed:,} call{'' if failed == 1 else 's'}{listed}",
         remedy="the prompt, the rows or the models are others than those that were recorded. Where there is a key: "
         "`promptprop check CONFIG --record`, and commit the recording with the change",
     )

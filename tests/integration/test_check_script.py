@@ -239,7 +239,7 @@ def test_without_a_network_and_without_a_key_recorded_calls_give_the_same_verdic
     (gate / "prompt.md").write_text("Another one.\n\n{{ text }}\n")
     missing = run(gate, "check", "gate.yaml", "--offline", "--db", "sqlite:///fresh.db", env=env)
     assert missing.returncode == 6
-    assert "calls are not in the recording" in missing.stderr
+    assert "gate.calls.jsonl.gz lacks at least " in missing.stderr
 
 
 def test_no_socket_can_be_opened_in_the_environment_that_stands_for_no_network(gate: Path) -> None:
