@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from promptprop.domain.breakdown import Breakdown, Group, Kind, Steadiness
-from promptprop.domain.models import Evaluation, Example
+from promptprop.domain.models import Evaluation, Example, Json
 from promptprop.domain.sampling import row_of
 from promptprop.ports import RunRow, Store
 from promptprop.services.evaluate import score_of
 from promptprop.services.judging import newest
 
+PAGE = 1000  # rows that are read at once
+_NOTHING: Mapping[str, Json] = {}
 SAME = 1e-9  # scores that differ by less are equal
 
 
@@ -18,9 +20,20 @@ def breakdown_of_run(store: Store, run: RunRow) -> tuple[Breakdown, ...]:
     """What each prompt of an evaluation came to, in the order of the prompts; empty for runs that are none."""
     if run.activity != "evaluate":
         return ()
-    evaluations = newest(store.evaluations(run.id))
+    evaluations = newest(_in_short(one) for one in store.evaluations(run.id))
     ids = list(dict.fromkeys(one.example_id for one in evaluations))
-    return breakdown_of(evaluations, {one.id: one for one in store.examples(run.dataset_id, ids)})
+    pages = (store.examples(run.dataset_id, ids[start : start + PAGE]) for start in range(0, len(ids), PAGE))
+    return breakdown_of(evaluations, {one.id: _without_inputs(one) for page in pages for one in page})
+
+
+def _in_short(one: Evaluation) -> Evaluation:
+    """What a breakdown looks at: all evaluations of a large run lie in memory at once."""
+    return Evaluation(one.candidate_id, one.example_id, one.replicate, one.output, score=one.score)
+
+
+def _without_inputs(one: Example) -> Example:
+    """The same of a row: its contents tell its cluster where it has tags but none of its own."""
+    return one if one.tags else Example(one.id, _NOTHING, cluster=one.cluster)
 
 
 def breakdown_of(evaluations: Sequence[Evaluation], examples: Mapping[str, Example]) -> tuple[Breakdown, ...]:
