@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from promptprop.bootstrap.configuration import SystemClock, with_written_secrets
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import RUNS, is_simulated, open_endpoints, price_endpoints, require_priced
+from promptprop.bootstrap.preparation import recorded
 from promptprop.bootstrap.row_answers import named_rows
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Demo, Evaluation, Json, Program, Prompt, Row, Step, digest, text_of
@@ -65,8 +66,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
         )
     config = RunConfig.model_validate(run.snapshot["config"])
     budget = config.budget.budget
-    offline = bool(run.snapshot.get("options", {}).get("offline"))
-    endpoints, specs = await open_endpoints(config, environment, run.activity, recorded=offline)
+    endpoints, specs = await open_endpoints(config, environment, run.activity, recorded=recorded(run))
     try:
         optimizer, brief = build_search(store, run, config)
         ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run))
@@ -108,6 +108,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
 
 def cache_of(run: RunRow) -> CacheMode:
     """How a run stands to other runs' replies: as it was started, also when it is resumed."""
+    if recorded(run):
+        return "off"
     wanted = run.snapshot.get("options", {}).get("cache", CACHE_MODES[0])
     return next(mode for mode in CACHE_MODES if mode == wanted)
 

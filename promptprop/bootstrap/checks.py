@@ -102,7 +102,6 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
 
     Raises BaselineMissing, NotComparable, UsageError, ConfigError, DataError.
     """
-    from promptprop.adapters.files.recordings import read_recording
     from promptprop.bootstrap.baselines import keep_stored, require_comparable
     from promptprop.bootstrap.preparation import create_run, draft_run, prepare
 
@@ -112,15 +111,13 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     before = stored.candidate if stored else _named(store, loaded, str(request.baseline))
     _require_steps(before, program, stored)
     prepared = await prepare(store, loaded, prompts=(program, (before, candidate)))
-    recording = recording_path(file.path if file else baseline_path(loaded.config.name))
     options: dict[str, Json] = {
         **request.remembered,
         "split": request.split,
         "cache": _cache(request),
         "gate": request.settings.as_json(),
         "baseline": request.baseline or (stored.name if stored else ""),
-        "offline": request.offline,
-        "recording": str(recording) if request.offline else "",
+        "recording": str(recording_of(loaded, request)) if request.offline else "",
         "anew": request.anew,
     }
     footing = None
@@ -135,11 +132,9 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     outlook = outlook_of(store, draft, request.settings, loaded.environment, stored)
     tell(outlook)
     _require_power(request.settings, outlook)
-    recorded = read_recording(recording) if request.offline else []
     run = await create_run(store, prepared, "check", options)
     if stored and footing:
         await keep_stored(store, run, stored, footing)
-    await store.pin_replies(run.id, recorded)
     return run
 
 
@@ -169,7 +164,7 @@ async def check(
 
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
-    loaded = load(config, sets, {"tracking.mlflow.enabled": False} if offline else {})
+    loaded = load(config, sets)
     call = Call(str(config), split, tuple(sets), None, database)
     request = CheckRequest(
         settings=gate_settings(loaded),
@@ -184,16 +179,13 @@ async def check(
         run = await begin_check(store, loaded, request, lambda _outlook: None)
         try:
             report = await build_engine(store, url, loaded.environment).run(run.id)
-        finally:
-            if offline:  # a call that is missing says more than the errors that come of it
-                require_recorded(store, run, loaded, request)
+        finally:  # a call that is missing says more than the errors that come of it
+            require_recorded(store, run)
         return gate_report(store, run, report.history)
 
 
 def _cache(request: CheckRequest) -> str:
     """A prompt that is asked anew must not be answered by what its baseline was."""
-    if request.offline:
-        return "off"
     return "refresh" if request.anew and request.cache == "read-write" else request.cache
 
 
@@ -254,30 +246,23 @@ def record_calls(store: SqlStore, run: RunRow, loaded: LoadedConfig, request: Ch
     return path, write_recording(path, store.replies(run.id))
 
 
-async def begin_acceptance(store: SqlStore, loaded: LoadedConfig, options: dict[str, Json], recording: Path) -> RunRow:
+async def begin_acceptance(store: SqlStore, loaded: LoadedConfig, options: dict[str, Json]) -> RunRow:
     """Store the run of an evaluation whose result becomes a baseline. Raises BaselineMissing."""
-    from promptprop.adapters.files.recordings import read_recording
     from promptprop.bootstrap.preparation import create_run, prepare
 
-    recorded = read_recording(recording) if options["offline"] else []
     program, candidate = _candidate(loaded)
-    run = await create_run(store, await prepare(store, loaded, prompts=(program, (candidate,))), "evaluate", options)
-    await store.pin_replies(run.id, recorded)
-    return run
+    return await create_run(store, await prepare(store, loaded, prompts=(program, (candidate,))), "evaluate", options)
 
 
-def require_recorded(store: SqlStore, run: RunRow, loaded: LoadedConfig, request: CheckRequest) -> None:
-    """Raises BaselineMissing where an offline check met calls that its recording lacks, naming them."""
-    require_recorded_rows(store, run, recording_of(loaded, request))
-
-
-def require_recorded_rows(store: SqlStore, run: RunRow, path: Path) -> None:
-    """Raises BaselineMissing where a run met calls that the recording of this path lacks, naming them."""
+def require_recorded(store: SqlStore, run: RunRow) -> None:
+    """Raises BaselineMissing where a run met calls that its recording lacks, naming them; nothing for other runs."""
+    from promptprop.bootstrap.preparation import recorded
     from promptprop.services.judging import newest
 
-    failed = store.failed_calls(run.id)
+    failed = store.failed_calls(run.id) if recorded(run) else 0
     if not failed:
         return
+    path = run.snapshot["options"]["recording"]
     broken = [one for one in newest(store.evaluations(run.id)) if one.error is not None]
     names = list(dict.fromkeys(one.example_id for one in broken if one.error and one.error.code == NotRecorded.code))
     listed = f": those of the rows {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""

@@ -142,6 +142,7 @@ def outlook_of(
     sees: the one that Holm's procedure begins with.
     """
     from promptprop.bootstrap.assembly import build_search
+    from promptprop.bootstrap.preparation import recorded
     from promptprop.domain.config import RunConfig
     from promptprop.domain.power import chances_of, noise_of, smallest_drop
     from promptprop.services.gate_tests import SCORE, clusters_of
@@ -169,7 +170,7 @@ def outlook_of(
         noise=noise,
         sides=len(asked),
     )
-    if run.snapshot["options"].get("offline"):
+    if recorded(run):
         return told  # nothing is asked, and so nothing is priced
     plan = _plan(store, run, config, environment, len(rows) * len(asked) * settings.replicates[-1])
     known = [cost for seed in asked if (cost := _usual_cost(store, run, seed.id)) is not None]

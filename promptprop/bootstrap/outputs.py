@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from promptprop.adapters.logs import redact_value
 from promptprop.bootstrap.configuration import project_folder
+from promptprop.bootstrap.preparation import recorded
 from promptprop.domain.errors import NotWritable, UsageError
 from promptprop.domain.models import Candidate, Program, Prompt, Step
 from promptprop.domain.report import Report, report_json
@@ -71,9 +72,9 @@ def write_run_folder(run: RunRow, report: Report) -> dict[str, str]:
 
 
 def build_tracking(engine: Engine, run: RunRow, config: RunConfig, env: Mapping[str, str]) -> MlflowSink | None:
-    """The sink that tracks a run in MLflow, where the configuration asks for it. Raises ConfigError."""
+    """The sink that tracks a run in MLflow, where that is asked for and models answer. Raises ConfigError."""
     wanted = config.tracking.mlflow
-    if wanted is None or not wanted.enabled:
+    if wanted is None or not wanted.enabled or recorded(run):
         return None
     from promptprop.adapters.files.report_markdown import render_markdown
     from promptprop.adapters.tracking.client import Destination

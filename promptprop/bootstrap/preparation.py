@@ -147,10 +147,22 @@ def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) ->
 
 
 async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
-    """Store a new run."""
+    """Store a new run, with the replies of the `recording` that its options name: then nothing else answers it.
+
+    Raises BaselineMissing where the recording cannot be read.
+    """
+    from promptprop.adapters.files.recordings import read_recording
+
+    replies = read_recording(Path(options["recording"])) if options.get("recording") else []
     run = draft_run(prepared, activity, options)
     await store.create_run(run)
+    await store.pin_replies(run.id, replies)
     return run
+
+
+def recorded(run: RunRow) -> bool:
+    """Whether only the replies of a recording answer a run: no model is called, and no one is told of it."""
+    return bool(run.snapshot.get("options", {}).get("recording"))
 
 
 async def create_second_look(store: SqlStore, run: RunRow, budget: Mapping[str, Json]) -> RunRow:

@@ -63,38 +63,37 @@ def accept(
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
     flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
-    loaded = load(config, sets or [], flags | ({"tracking.mlflow.enabled": False} if offline else {}), env_file)
+    loaded = load(config, sets or [], flags, env_file)
     path = baseline_path(name or loaded.config.name)
     options: dict[str, Json] = {
         "split": split,
         "repeats": repeats or gate_settings(loaded).replicates[-1],
-        "cache": "off" if offline else cache_mode(cache),
-        "offline": offline,
+        "cache": cache_mode(cache),
+        "recording": str(recording_path(path)) if offline else "",
     }
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
-        return await begin_acceptance(store, loaded, options, recording_path(path)), None
+        return await begin_acceptance(store, loaded, options), None
 
     outcome = run_to_its_end(shell, database_url(None, loaded.config, loaded.environment), loaded.environment, begin)
-    return _accepted(shell, loaded, outcome, path, name or loaded.config.name, offline=offline)
+    return _accepted(shell, loaded, outcome, path, name or loaded.config.name)
 
 
-def _accepted(shell: Shell, loaded: LoadedConfig, outcome: Outcome, path: Path, name: str, *, offline: bool) -> int:
+def _accepted(shell: Shell, loaded: LoadedConfig, outcome: Outcome, path: Path, name: str) -> int:
     """Write what the run came to, and show it; the exit code of what ended it otherwise."""
     import contextlib
 
     from promptprop.adapters.files.baselines import recording_path, write_baseline
     from promptprop.adapters.files.recordings import write_recording
     from promptprop.bootstrap.baselines import baseline_of
-    from promptprop.bootstrap.checks import require_recorded_rows
+    from promptprop.bootstrap.checks import require_recorded
     from promptprop.bootstrap.configuration import database_url, open_database
     from promptprop.cli.baselines import readable, summary_json
     from promptprop.cli.running import answer
 
     url = database_url(None, loaded.config, loaded.environment)
     with contextlib.closing(open_database(url, must_exist=True)) as store:
-        if offline:
-            require_recorded_rows(store, outcome.run, recording_path(path))
+        require_recorded(store, outcome.run)
         if outcome.error is not None or outcome.report is None:
             return answer(shell, outcome)
         before = readable(path)

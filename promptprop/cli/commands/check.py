@@ -111,7 +111,6 @@ def check(
         raise UsageError("--offline asks no model", remedy="leave out --record and --rerun, or --offline")
     flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
     flags |= {"gate.margin": margin, "gate.alpha": alpha, "gate.require_power": require_power or None}
-    flags |= {"tracking.mlflow.enabled": False} if offline else {}
     loaded = load(config, sets or [], flags, env_file)
     request = CheckRequest(
         settings=gate_settings(loaded, max_replicates),
@@ -160,8 +159,7 @@ def _checked(
     url = database_url(None, loaded.config, loaded.environment)
     outcome = run_to_its_end(shell, url, loaded.environment, begin)
     with contextlib.closing(open_database(url, must_exist=True)) as store:
-        if request.offline:
-            require_recorded(store, outcome.run, loaded, request)
+        require_recorded(store, outcome.run)
         if outcome.error is not None or outcome.report is None:
             return answer(shell, outcome)
         report = gate_report(store, outcome.run, outcome.report.history)

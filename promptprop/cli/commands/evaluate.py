@@ -65,12 +65,10 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
     kinds = kinds_of(by)
-    mode = "off" if recording else cache_mode(cache)
-    offline = {"tracking.mlflow.enabled": False} if recording else {}
-    loaded = load(config, sets or [], {"database.url": db, **offline}, env_file)
+    mode = cache_mode(cache)
+    loaded = load(config, sets or [], {"database.url": db}, env_file)
 
     async def begin(store: SqlStore) -> tuple[RunRow, None]:
-        from promptprop.adapters.files.recordings import read_recording
         from promptprop.bootstrap.preparation import create_run, prepare
 
         chosen = None if prompt is None else _chosen(store, loaded.config, prompt)
@@ -78,17 +76,13 @@ def evaluate(
         if not shell.quiet:
             which = f"{split}, only {', '.join(rows[:5])}{' …' if len(rows) > 5 else ''}" if rows else split
             _tell_head(shell, loaded, f"{which}, {repeats} answers each" if repeats > 1 else which)
-        options = {"split": split, "repeats": repeats, "cache": mode, "rows": rows or [], "offline": bool(recording)}
-        recorded = read_recording(recording) if recording else []
-        run = await create_run(store, prepared, "evaluate", options)
-        await store.pin_replies(run.id, recorded)
-        return run, None
+        options = {"split": split, "repeats": repeats, "cache": mode, "rows": rows or []}
+        options["recording"] = str(recording) if recording else ""
+        return await create_run(store, prepared, "evaluate", options), None
 
     url = database_url(None, loaded.config, loaded.environment)
     outcome = run_to_its_end(shell, url, loaded.environment, begin)
-    if recording:
-        _require_recorded(url, outcome, recording)
-    detail = _rows_shown(url, outcome) if rows and outcome.error is None else None
+    detail = _detail_of(url, outcome, shown=bool(rows)) if recording or rows else None
     code = answer(shell, outcome, detail=detail, by=kinds)
     return 0 if exit_zero and code in RESULTS else code
 
@@ -101,27 +95,18 @@ def _tell_head(shell: Shell, loaded: LoadedConfig, rows: str) -> None:
     shell.draw_note([*head_parts(loaded.config.name, [("rows", rows), *head]), ""])
 
 
-def _require_recorded(url: str, outcome: Outcome, recording: Path) -> None:
-    """Raises BaselineMissing where the recording lacks calls, naming their rows."""
+def _detail_of(url: str, outcome: Outcome, *, shown: bool) -> Detail | None:
+    """What was asked and answered on rows that were named. Raises BaselineMissing where a recording lacks calls."""
     import contextlib
 
-    from promptprop.bootstrap.checks import require_recorded_rows
-    from promptprop.bootstrap.configuration import open_database
-
-    with contextlib.closing(open_database(url, must_exist=True)) as store:
-        require_recorded_rows(store, outcome.run, recording)
-
-
-def _rows_shown(url: str, outcome: Outcome) -> Detail:
-    """What was asked and answered on the rows that were named."""
-    import contextlib
-
+    from promptprop.bootstrap.checks import require_recorded
     from promptprop.bootstrap.configuration import open_database
     from promptprop.bootstrap.row_answers import answers_of
     from promptprop.cli.row_answers import detail_of
 
     with contextlib.closing(open_database(url, must_exist=True)) as store:
-        return detail_of(answers_of(store, outcome.run))
+        require_recorded(store, outcome.run)
+        return detail_of(answers_of(store, outcome.run)) if shown and outcome.error is None else None
 
 
 def _chosen(store: SqlStore, config: RunConfig, reference: str) -> tuple[Program, tuple[Candidate, ...]]:
