@@ -20,7 +20,7 @@ from promptprop.domain.baseline import (
     shared_rows,
 )
 from promptprop.domain.errors import NotComparable, UsageError
-from promptprop.domain.models import Evaluation, Example, Json, Row
+from promptprop.domain.models import Evaluation, Example, Json
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ANSWER = 200  # characters of an answer that a baseline shows
 DIGEST = 12  # hex digits that stand for what shapes a metric
-PAGE = 1000
 REMEDIES: dict[Aspect, str] = {
     "rows": "--allow-diff rows compares those that both have",
     "model": "--allow-diff model compares across models",
@@ -132,19 +131,9 @@ async def keep_stored(store: SqlStore, run: RunRow, baseline: Baseline, footing:
 
 
 def _examples(store: SqlStore, run: RunRow) -> list[Example]:
-    """The rows that a run of one prompt meets, in the dataset's order."""
-    rows = rows_of(store, run)
-    ids = [row.id for row in rows]
-    return [
-        example
-        for start in range(0, len(ids), PAGE)
-        for example in store.examples(run.dataset_id, ids[start : start + PAGE])
-    ]
-
-
-def rows_of(store: SqlStore, run: RunRow) -> Sequence[Row]:
-    """The rows of the run's split. Raises UsageError."""
+    """The rows that a run of one prompt meets, in the dataset's order. Raises UsageError."""
     from promptprop.bootstrap.assembly import build_search
     from promptprop.domain.config import RunConfig
 
-    return build_search(store, run, RunConfig.model_validate(run.snapshot["config"]))[1].select
+    _, brief = build_search(store, run, RunConfig.model_validate(run.snapshot["config"]))
+    return store.examples(run.dataset_id, [row.id for row in brief.select])

@@ -120,15 +120,13 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
         "recording": str(recording_of(loaded, request)) if request.offline else "",
         "anew": request.anew,
     }
-    footing = None
+    footing, draft = None, draft_run(prepared, "check", options)
     if stored:
-        draft = draft_run(prepared, "check", options)
         footing = require_comparable(store, draft, loaded.environment, stored, request.allowed)
         told = [one.text for one in footing.allowed]
         options |= {"stored": stored.id, "differences": told, "anew": request.anew or footing.anew}
     elif request.anew:
         raise UsageError("--rerun needs a stored baseline", remedy="`promptprop baseline accept CONFIG` stores one")
-    draft = draft_run(prepared, "check", options)
     outlook = outlook_of(store, draft, request.settings, loaded.environment, stored)
     tell(outlook)
     _require_power(request.settings, outlook)

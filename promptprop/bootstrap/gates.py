@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from promptprop.domain.gate_config import GateConfig
     from promptprop.domain.history import History
     from promptprop.domain.power import Noise
-    from promptprop.ports import RunRow
+    from promptprop.ports import Brief, RunRow
     from promptprop.services.flips import Flip
     from promptprop.services.plan import Plan
 
@@ -149,6 +149,7 @@ def outlook_of(
 
     config = RunConfig.model_validate(run.snapshot["config"])
     _, brief = build_search(store, run, config)
+    earlier = [one for one in store.runs(EARLIER) if one.dataset_id == run.dataset_id]
     rows, metric, answers = brief.select, settings.metric[0] if settings.metric else SCORE, 0
     if stored is not None:
         known_rows = {one.id for one in stored.rows}
@@ -156,7 +157,7 @@ def outlook_of(
         scores = _stored_scores(stored, metric)
         answers = stored.replicates
     else:
-        scores = _earlier_scores(store, run, brief.seeds[0].id, metric)
+        scores = _earlier_scores(store, earlier, run, brief.seeds[0].id, metric)
     clusters = clusters_of(rows)
     noise = noise_of([scores.get(row.id, []) for row in rows], clusters)
     sizes = sorted(Counter(clusters).values()) if clusters else ()
@@ -172,8 +173,8 @@ def outlook_of(
     )
     if recorded(run):
         return told  # nothing is asked, and so nothing is priced
-    plan = _plan(store, run, config, environment, len(rows) * len(asked) * settings.replicates[-1])
-    known = [cost for seed in asked if (cost := _usual_cost(store, run, seed.id)) is not None]
+    plan = _plan(store, run, config, brief, environment, len(rows) * len(asked) * settings.replicates[-1])
+    known = [cost for seed in asked if (cost := _usual_cost(store, earlier, seed.id)) is not None]
     return replace(
         told,
         most_calls=plan.finish.likely.calls,
@@ -182,9 +183,11 @@ def outlook_of(
     )
 
 
-def _plan(store: SqlStore, run: RunRow, config: RunConfig, environment: Mapping[str, str], evaluations: int) -> Plan:
+def _plan(
+    store: SqlStore, run: RunRow, config: RunConfig, brief: Brief, environment: Mapping[str, str], evaluations: int
+) -> Plan:
     """The plan of so many evaluations of a drafted check."""
-    from promptprop.bootstrap.assembly import build_search, longest_inputs
+    from promptprop.bootstrap.assembly import longest_inputs
     from promptprop.bootstrap.metrics import build_run_scorer
     from promptprop.bootstrap.models import price_endpoints
     from promptprop.ports import Shape
@@ -192,7 +195,6 @@ def _plan(store: SqlStore, run: RunRow, config: RunConfig, environment: Mapping[
     from promptprop.services.reserve import questions_of, reserve_for, uses_of
 
     specs = price_endpoints(config, environment, "check")
-    _, brief = build_search(store, run, config)
     sample = store.examples(run.dataset_id, [row.id for row in brief.select[:SAMPLE]])
     questions = questions_of(build_run_scorer(config, Path(run.snapshot["folder"]), run.snapshot["roles"]))
     longest = longest_inputs(store, run.dataset_id, brief.select) * max(uses_of(seed) for seed in brief.seeds)
@@ -202,13 +204,12 @@ def _plan(store: SqlStore, run: RunRow, config: RunConfig, environment: Mapping[
     return make_plan(brief, shape, specs, sample, config.budget.budget, reserve, questions)
 
 
-def _usual_cost(store: SqlStore, run: RunRow, candidate_id: str) -> float | None:
+def _usual_cost(store: SqlStore, earlier: Sequence[RunRow], candidate_id: str) -> float | None:
     """What an answer of this prompt has cost by the newest run that knows it, in 10⁻¹² USD."""
-    for earlier in store.runs(EARLIER):
-        if earlier.dataset_id == run.dataset_id:
-            costs = store.evaluation_costs(earlier.id, candidate_id)
-            if costs.count and not costs.unpriced:
-                return costs.picousd / costs.count
+    for run in earlier:
+        costs = store.evaluation_costs(run.id, candidate_id)
+        if costs.count and not costs.unpriced:
+            return costs.picousd / costs.count
     return None
 
 
@@ -223,14 +224,15 @@ def _stored_scores(stored: Baseline, metric: str) -> Mapping[str, list[float]]:
     return found
 
 
-def _earlier_scores(store: SqlStore, run: RunRow, candidate_id: str, metric: str) -> Mapping[str, list[float]]:
+def _earlier_scores(
+    store: SqlStore, runs: Sequence[RunRow], run: RunRow, candidate_id: str, metric: str
+) -> Mapping[str, list[float]]:
     """What this prompt scored on these rows before, by the same metrics: one score for each replicate of a row."""
     from promptprop.services.gate_tests import value_of
 
     known: dict[tuple[str, int], float] = {}
-    for earlier in store.runs(EARLIER):
-        same = earlier.dataset_id == run.dataset_id and earlier.snapshot.get("scorer") == run.snapshot.get("scorer")
-        if same and earlier.id != run.id:
+    for earlier in runs:
+        if earlier.snapshot.get("scorer") == run.snapshot.get("scorer"):
             for one in store.evaluations(earlier.id, candidate_id):
                 value = value_of(one, metric)
                 if value is not None:

@@ -52,20 +52,20 @@ class Gate:
     async def run(self, brief: Brief, workbench: Workbench) -> AsyncGenerator[Event, None]:
         """One event for each look, then the scores of both. Raises BudgetSpent, TooManyErrors."""
         baseline, candidate = brief.seeds[0], brief.seeds[-1]
-        before = self.stored.id if self.stored else baseline.id
+        first = self.stored.id if self.stored else baseline.id
         rows = self._rows(brief)
         if self.stored:
-            yield CandidateProposed(0, before, (), "seed", "the stored baseline", baseline.length)
+            yield CandidateProposed(0, first, (), "seed", "the stored baseline", baseline.length)
         for seed in (candidate,) if self.stored else brief.unique_seeds:
             await workbench.keep(Proposal(seed))
             yield CandidateProposed(0, seed.id, (), "seed", seed.hypothesis.text, seed.length)
         if baseline.id == candidate.id and not self.anew:
-            yield GateLooked(before, candidate.id, 0, "PASS", True, {}, len(rows), 0)
+            yield GateLooked(first, candidate.id, 0, "PASS", True, {}, len(rows), 0)
             yield SearchEnded(UNCHANGED, 0, workbench.barrier)
             return
         failed = await self._failed(rows, candidate, workbench)
         if failed:
-            yield GateLooked(before, candidate.id, 0, "FAIL", True, {}, len(rows), 0, failed)
+            yield GateLooked(first, candidate.id, 0, "FAIL", True, {}, len(rows), 0, failed)
         else:
             async for event in self._looks(rows, baseline, candidate, workbench):
                 yield event
@@ -79,28 +79,26 @@ class Gate:
         count = len(names) + len(self.guards)
         tests = [GateTest(name, count) for name in names]
         tests += [GateTest(guard.id, count, guard) for guard in self.guards]
-        sides: dict[str, dict[str, list[Evaluation]]] = {candidate.id: {}}
-        before, after = {} if self.stored else sides.setdefault(baseline.id, {}), sides[candidate.id]
-        known = before if self.stored is None else self.stored.answers
         asked = (candidate,) if self.stored else (baseline, candidate)
+        found: dict[str, dict[str, list[Evaluation]]] = {seed.id: {} for seed in asked}
+        before, after = self.stored or StoredAnswers(baseline.id, found[baseline.id]), found[candidate.id]
         done = 0
         for replicates in self.rule.replicates:
             fresh = range(done, replicates)
             cells = [Cell(seed, row.id, replicate) for row in rows for seed in asked for replicate in fresh]
             for one in await workbench.evaluate(cells):
-                sides[one.candidate_id].setdefault(one.example_id, []).append(one)
+                found[one.candidate_id].setdefault(one.example_id, []).append(one)
             done = replicates
             for test in tests:
-                test.look(known, after, rows, self.rule)
+                test.look(before.answers, after, rows, self.rule)
             verdict = decide(tests, self.rule.margin)
             over = verdict != "INCONCLUSIVE" or replicates == self.rule.replicates[-1]
             kept = min((test.whole.n for test in tests if test.whole and not test.guard), default=0)
             told = {_told(test): test.as_json() for test in tests}
-            first = self.stored.id if self.stored else baseline.id
-            yield GateLooked(first, candidate.id, replicates, verdict, over, told, kept, len(rows) - kept)
+            yield GateLooked(before.id, candidate.id, replicates, verdict, over, told, kept, len(rows) - kept)
             if over:
                 break
-        yield self._scored(first, rows, known)
+        yield self._scored(before.id, rows, before.answers)
         yield self._scored(candidate.id, rows, after)
 
     def _rows(self, brief: Brief) -> Sequence[Row]:
