@@ -14,7 +14,7 @@ from promptprop.bootstrap.models import RUNS, is_simulated, open_endpoints, pric
 from promptprop.bootstrap.preparation import recorded
 from promptprop.bootstrap.row_answers import named_rows
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Demo, Evaluation, Json, Program, Prompt, Row, Step, digest, text_of
+from promptprop.domain.models import Candidate, Demo, Json, Program, Prompt, Row, Step, digest, text_of
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def build_gate(store: SqlStore, run: RunRow, options: Mapping[str, Json]) -> Opt
     from promptprop.domain.gate_config import GateConfig
     from promptprop.services.gate_tests import Guard
     from promptprop.services.gatekeeping import CriticalRows, Gate, StoredAnswers
+    from promptprop.services.judging import by_row
 
     settings = GateConfig.model_validate(options["gate"])
     wanted = settings.critical
@@ -196,10 +197,7 @@ def build_gate(store: SqlStore, run: RunRow, options: Mapping[str, Json]) -> Opt
     guards = tuple(Guard(name, limit) for name, limit in settings.guards.items())
     stored = None
     if options.get("stored"):
-        answers: dict[str, list[Evaluation]] = {}
-        for one in store.evaluations(run.id, options["stored"]):
-            answers.setdefault(one.example_id, []).append(one)
-        stored = StoredAnswers(options["stored"], answers)
+        stored = StoredAnswers(options["stored"], by_row(store.evaluations(run.id, options["stored"])))
     split = str(options.get("split", "all"))
     return Gate(settings.rule, settings.metric, critical, split, guards, stored, bool(options.get("anew")))
 

@@ -20,7 +20,7 @@ from promptprop.domain.baseline import (
     shared_rows,
 )
 from promptprop.domain.errors import NotComparable, UsageError
-from promptprop.domain.models import Evaluation, Example, Json
+from promptprop.domain.models import Example, Json
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -112,12 +112,10 @@ def allowed_aspects(names: Iterable[str]) -> tuple[Aspect, ...]:
 def baseline_of(store: SqlStore, run: RunRow, environment: Mapping[str, str], name: str) -> Baseline:
     """The baseline that a finished evaluation amounts to."""
     from promptprop.bootstrap.assembly import seeds_of
-    from promptprop.services.judging import newest
+    from promptprop.services.judging import by_row, newest
 
     candidate = seeds_of(run)[0]
-    answers: dict[str, list[Evaluation]] = {}
-    for one in sorted(newest(store.evaluations(run.id, candidate.id)), key=lambda one: one.replicate):
-        answers.setdefault(one.example_id, []).append(one)
+    answers = by_row(sorted(newest(store.evaluations(run.id, candidate.id)), key=lambda one: one.replicate))
     kept = [example for example in _examples(store, run) if example.id in answers]
     rows = tuple(row_of(example, answers[example.id], ANSWER) for example in kept)
     split = str(run.snapshot["options"]["split"])

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.ports import RunRow
 
-SPLITS = ("all", "train", "select", "test")
 Tell = Callable[[Outlook], None]
 
 
@@ -158,10 +157,10 @@ async def check(
     from promptprop.bootstrap.assembly import build_engine
     from promptprop.bootstrap.baselines import allowed_aspects
     from promptprop.bootstrap.configuration import database_url, load, open_database
+    from promptprop.domain.sampling import require_split
     from promptprop.services.again import Call
 
-    if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    require_split(split)
     loaded = load(config, sets)
     call = Call(str(config), split, tuple(sets), None, database)
     request = CheckRequest(

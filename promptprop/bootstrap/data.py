@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.domain.errors import DatabaseAbsent, NotWritable, UsageError
+from promptprop.domain.errors import DatabaseAbsent, UsageError
 from promptprop.domain.models import Example, Json, Split
 
 if TYPE_CHECKING:
@@ -80,18 +80,14 @@ def write_rows(rows: Rows, data: DataConfig, folder: Path) -> dict[Split, Path]:
     """
     import json
 
-    from promptprop.adapters.files.writing import write_atomically
+    from promptprop.adapters.files.writing import make_folder, write_atomically
 
     parts = {name: [one for one in rows.examples if rows.splits.get(one.id) == name] for name in SPLITS}
     files = {name: folder / f"{name}.jsonl" for name, part in parts.items() if part}
     sources = {Path(source).resolve() for source in (data.file, *(data.files or {}).values()) if source is not None}
     if own := [file for file in files.values() if file.resolve() in sources]:
         raise UsageError(f"{own[0]} is what the rows are read from", remedy="name another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        remedy = "name a folder that you may write to"
-        raise NotWritable(f"the folder {folder} cannot be made: {error.strerror}", remedy=remedy) from error
+    make_folder(folder, remedy="name a folder that you may write to")
     for name, file in files.items():
         lines = (json.dumps(row_json(one, data), ensure_ascii=False) + "\n" for one in parts[name])
         write_atomically(file, "".join(lines))

@@ -88,12 +88,16 @@ class GateReport:
     @property
     def worse(self) -> tuple[Flip, ...]:
         """Rows that the candidate answers worse, the worst first."""
-        return tuple(flip for flip in self.flips if flip.delta < 0)
+        from promptprop.services.flips import worse_of
+
+        return worse_of(self.flips)
 
     @property
     def better(self) -> tuple[Flip, ...]:
         """Rows that it answers better, the best first."""
-        return tuple(flip for flip in reversed(self.flips) if flip.delta > 0)
+        from promptprop.services.flips import better_of
+
+        return better_of(self.flips)
 
 
 def prompt_at(config: RunConfig, revision: str) -> Candidate:

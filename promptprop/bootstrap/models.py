@@ -74,7 +74,7 @@ async def open_endpoints(
     for alias, model in models.items():
         try:
             client = RecordedClient() if recorded else await open_client(config, model, environment, f"models.{alias}")
-            if alias == "embed" and not recorded:
+            if alias == "embed":
                 client = EmbeddingClient(client, simulated=is_simulated(model, environment))
         except BaseException:
             for opened in endpoints.values():
@@ -105,8 +105,8 @@ def identities(config: RunConfig, environment: Mapping[str, str], activity: str)
     """What answers at each endpoint of an activity: the model's name and all that shapes its answers."""
     found = {}
     for alias, model in needed_endpoints(config, activity).items():
-        named = _named(model, environment, alias)
-        found[alias] = {"model": named.model, **parameters_of(config, named, _longest_answer(alias, named))}
+        spec = _spec(config, alias, _named(model, environment, alias), None)
+        found[alias] = {"model": spec.model, **spec.parameters}
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from promptprop.adapters.logs import redact_value
 from promptprop.bootstrap.configuration import project_folder
 from promptprop.bootstrap.preparation import recorded
-from promptprop.domain.errors import NotWritable, UsageError
+from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Program, Prompt, Step
 from promptprop.domain.report import Report, report_json
 from promptprop.ports import RunRow
@@ -47,7 +47,7 @@ def write_run_folder(run: RunRow, report: Report) -> dict[str, str]:
     An evaluation has no prompt of its own to write. Raises NotWritable, StorageFull.
     """
     from promptprop.adapters.files.report_markdown import render_markdown
-    from promptprop.adapters.files.writing import write_atomically
+    from promptprop.adapters.files.writing import make_folder, write_atomically
     from promptprop.adapters.logs import redact
 
     folder = run_folder(run)
@@ -55,11 +55,7 @@ def write_run_folder(run: RunRow, report: Report) -> dict[str, str]:
     if run.activity == "optimize" and report.winner.prompt:
         names = {"prompt": "prompt.md", **names}
     paths = {"folder": str(folder), **{name: str(folder / file) for name, file in names.items()}}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"the folder {folder} cannot be made: {error.strerror or error}"
-        raise NotWritable(message, remedy="set `output:` to a folder that can be written") from error
+    make_folder(folder, remedy="set `output:` to a folder that can be written")
     if "prompt" in names:
         write_atomically(folder / names["prompt"], prompt_file_text(report.winner.prompt))
     write_atomically(folder / names["report"], redact(render_markdown(report)))

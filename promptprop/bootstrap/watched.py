@@ -36,13 +36,12 @@ class Spent:
     def after(self, history: History) -> Spent:
         """With one more run."""
         total = history.spend.total
-        unpriced = sum(role.unpriced for role in history.spend.roles.values())
         return Spent(
             self.runs + 1,
             self.calls + total.calls,
             self.tokens + total.tokens,
             self.picousd + total.picousd,
-            self.unpriced + unpriced,
+            self.unpriced + history.spend.unpriced,
         )
 
     def left(self, budget: Budget) -> dict[str, object]:

@@ -41,6 +41,11 @@ def summary_json(path: Path, baseline: Baseline) -> dict[str, Json]:
     }
 
 
+def model_names(baseline: Baseline) -> list[str]:
+    """The models that answered the prompt, each once."""
+    return list(dict.fromkeys(settings["model"] for settings in baseline.conditions.models.values()))
+
+
 def score_words(baseline: Baseline | None) -> str:
     """The score in points; a dash where there is none."""
     return "–" if baseline is None or baseline.score is None else f"{100 * baseline.score:.1f}"

@@ -32,6 +32,7 @@ Database = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--db", metavar="URL", help="The database, such as sqlite:///runs.db.", show_default=False),
 ]
+Split = Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")]
 MaxCalls = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option("--max-calls", metavar="N", min=0, help="Cap on model calls.", show_default=False),

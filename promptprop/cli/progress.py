@@ -142,7 +142,7 @@ class Watch:
         parts = [f"{total.calls:,}{f'/{budget.calls:,}' if budget.calls is not None else ''} calls"]
         if budget.tokens is not None:
             parts.append(f"{total.tokens:,}/{budget.tokens:,} tokens")
-        unpriced = sum(role.unpriced for role in self.spend.roles.values())
+        unpriced = self.spend.unpriced
         if budget.usd is not None:
             parts.append(f"{spent(total.picousd, unpriced)}/{dollars(budget.usd)}")
         elif total.picousd or not unpriced:

@@ -104,8 +104,7 @@ def run_line(seen: Seen, notes: Sequence[str]) -> str:
 
 def run_json(seen: Seen, notes: Sequence[str], at: datetime) -> Json:
     """A run as a plain value."""
-    total = seen.report.history.spend.total
-    unpriced = sum(role.unpriced for role in seen.report.history.spend.roles.values())
+    spend, session = seen.report.history.spend, seen.spent
     return {
         "run": seen.spent.runs,
         "run_id": seen.report.run_id,
@@ -113,10 +112,10 @@ def run_json(seen: Seen, notes: Sequence[str], at: datetime) -> Json:
         "changed": [str(path) for path in seen.changed],
         "score": estimate_json(seen.score),
         "missing": seen.missing,
-        "calls": total.calls,
-        "usd": known_usd(total.picousd, unpriced),
-        "session_calls": seen.spent.calls,
-        "session_usd": known_usd(seen.spent.picousd, seen.spent.unpriced),
+        "calls": spend.total.calls,
+        "usd": known_usd(spend.total.picousd, spend.unpriced),
+        "session_calls": session.calls,
+        "session_usd": known_usd(session.picousd, session.unpriced),
         "since_last": _since_json(seen.last),
         "since_first": _since_json(seen.first),
         "notes": list(notes),
@@ -190,12 +189,10 @@ def _delta(found: ComparisonReport) -> str:
 
 def _new_words(seen: Seen) -> str:
     """How many calls of a run were new, and what they cost."""
-    history = seen.report.history
-    calls = history.spend.total.calls
-    if not calls:
+    spend = seen.report.history.spend
+    if not spend.total.calls:
         return "no new call"
-    unpriced = sum(role.unpriced for role in history.spend.roles.values())
-    return f"{counted(calls, 'new call')}, {spent(history.spend.total.picousd, unpriced)}"
+    return f"{counted(spend.total.calls, 'new call')}, {spent(spend.total.picousd, spend.unpriced)}"
 
 
 def session_words(so_far: Spent, budget: Budget) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from promptprop.domain.models import Candidate, Evaluation, Example, Failure, Json, Judgement, Usage, digest
+from promptprop.domain.models import PICO, Candidate, Evaluation, Example, Failure, Json, Judgement, Usage, digest
 
 Aspect: TypeAlias = Literal["rows", "metrics", "judges", "model"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -119,7 +119,7 @@ class Baseline:
             judgements={name: Judgement(given[replicate]) for name, given in values.items() if replicate < len(given)},
             score=row.scores[replicate],
             usage=Usage(),
-            picousd=None if row.usd is None else round(row.usd * 10**12),
+            picousd=None if row.usd is None else round(row.usd * PICO),
             latency=row.seconds or 0.0,
             error=UNSCORED if row.scores[replicate] is None else None,
         )
@@ -136,7 +136,7 @@ def content_of(example: Example) -> str:
         example.cluster,
         example.weight,
     ]
-    return digest(parts)[:CONTENT]
+    return digest(parts, CONTENT)
 
 
 def row_of(example: Example, evaluations: Sequence[Evaluation], longest: int) -> BaselineRow:
@@ -152,7 +152,7 @@ def row_of(example: Example, evaluations: Sequence[Evaluation], longest: int) ->
         scores=scores,
         metrics={} if all(values == scores for values in metrics.values()) else metrics,
         answers=tuple(_beginning(one.output, longest) for one in evaluations),
-        usd=_mean([one / 10**12 for one in money]) if money and len(money) == len(answered) else None,
+        usd=_mean([one / PICO for one in money]) if money and len(money) == len(answered) else None,
         seconds=_mean([one.latency for one in answered]),
         length=_mean([len(one.output) for one in answered]),
     )
@@ -166,12 +166,9 @@ def differences(
     found: list[Difference] = []
     if [list(step) for step in before.steps] != [list(step) for step in conditions.steps]:
         found.append(Difference("model", "the steps of the chain"))
-    for aspect, what, old, new in (
-        ("model", "models", before.models, conditions.models),
-        ("judges", "judges", before.judges, conditions.judges),
-        ("metrics", "metrics", before.metrics, conditions.metrics),
-    ):
-        found += [Difference(_aspect(aspect), text) for text in _changes(what, old, new)]
+    found += [Difference("model", text) for text in _changes("models", before.models, conditions.models)]
+    found += [Difference("judges", text) for text in _changes("judges", before.judges, conditions.judges)]
+    found += [Difference("metrics", text) for text in _changes("metrics", before.metrics, conditions.metrics)]
     if baseline.split != split:
         found.append(Difference("rows", f"the split: {baseline.split} before, {split} now"))
     return found + [Difference("rows", text) for text in _row_changes(baseline.rows, contents)]
@@ -180,10 +177,6 @@ def differences(
 def shared_rows(baseline: Baseline, contents: Mapping[str, str]) -> list[str]:
     """The ids of rows that both hold with the same content, in the baseline's order."""
     return [row.id for row in baseline.rows if contents.get(row.id) == row.content]
-
-
-def _aspect(name: str) -> Aspect:
-    return next(aspect for aspect in ASPECTS if aspect == name)
 
 
 def _changes(what: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> list[str]:

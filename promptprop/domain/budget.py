@@ -241,6 +241,11 @@ class Spend:
         )
 
     @property
+    def unpriced(self) -> int:
+        """Calls of unknown price over all roles: their money is not in the total."""
+        return sum(spend.unpriced for spend in self.roles.values())
+
+    @property
     def hits(self) -> int:
         """Answers from the ledger over all roles."""
         return sum(spend.hits for spend in self.roles.values())

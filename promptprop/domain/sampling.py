@@ -9,14 +9,15 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
-from promptprop.domain.errors import DataError
+from promptprop.domain.errors import DataError, UsageError
 from promptprop.domain.models import Example, Json, Row, Split, canonical, digest
 
 if TYPE_CHECKING:
     from promptprop.domain.config import SplitConfig
 
+SPLITS = ("all", *get_args(Split))  # what an evaluation can be asked for
 LONGEST_LABEL = 60  # characters up to which a text is taken for a label
 ONE_STRATUM = ""
 LARGE = 8  # a cluster is large from 1/8 of the smallest part on
@@ -71,6 +72,12 @@ def row_of(example: Example) -> Row:
     """What sampling needs of an example. Without a cluster, rows with equal inputs are one, so that none leaks."""
     cluster = example.cluster if example.cluster is not None else digest(dict(example.inputs), 16)
     return Row(example.id, stratum_of(example.expected), cluster, example.split)
+
+
+def require_split(name: str) -> None:
+    """Raises UsageError where an evaluation is asked for a split that there is none of."""
+    if name not in SPLITS:
+        raise UsageError(f"there is no split {name!r}", remedy=f"use one of {', '.join(SPLITS)}")
 
 
 def ratios_of(split: SplitConfig) -> dict[Split, float]:

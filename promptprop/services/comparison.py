@@ -14,7 +14,7 @@ from promptprop.domain.models import PICO, Evaluation, Example, Row
 from promptprop.domain.sampling import row_of
 from promptprop.domain.statistics import clustered_mean
 from promptprop.services.evaluate import NOTHING_KNOWN
-from promptprop.services.flips import Flip, flips_of
+from promptprop.services.flips import Flip, better_of, flips_of, worse_of
 from promptprop.services.gate_tests import SCORE, clusters_of, paired, value_of
 
 Found: TypeAlias = Literal["better", "worse", "open"]
@@ -82,12 +82,12 @@ class Comparison:
     @property
     def worse(self) -> tuple[Flip, ...]:
         """Rows that the second prompt answers worse, the worst first."""
-        return tuple(flip for flip in self.flips if flip.delta < 0)
+        return worse_of(self.flips)
 
     @property
     def better(self) -> tuple[Flip, ...]:
         """Rows that it answers better, the best first."""
-        return tuple(flip for flip in reversed(self.flips) if flip.delta > 0)
+        return better_of(self.flips)
 
 
 def compare(

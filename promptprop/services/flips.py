@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from promptprop.domain.models import Evaluation, Example, Json
 from promptprop.services.gate_tests import SCORE, value_of
+from promptprop.services.judging import by_cell
 
 SAME = 1e-9  # means that differ by less are equal
 
@@ -47,6 +48,21 @@ class Flip:
         }
 
 
+def said_of(evaluation: Evaluation) -> str:
+    """What the metrics say of an answer, each under its name."""
+    return "; ".join(f"{name}: {word.feedback}" for name, word in evaluation.judgements.items() if word.feedback)
+
+
+def worse_of(flips: Sequence[Flip]) -> tuple[Flip, ...]:
+    """Rows that the candidate answers worse, the worst first as flips come."""
+    return tuple(flip for flip in flips if flip.delta < 0)
+
+
+def better_of(flips: Sequence[Flip]) -> tuple[Flip, ...]:
+    """Rows that it answers better, the best first."""
+    return tuple(flip for flip in reversed(flips) if flip.delta > 0)
+
+
 def flips_of(
     evaluations: Sequence[Evaluation],
     examples: Mapping[str, Example],
@@ -55,13 +71,10 @@ def flips_of(
     metric: str = SCORE,
 ) -> list[Flip]:
     """The rows that differ, the worst first; of a metric, or of the score as a whole."""
-    by_cell: dict[tuple[str, str], list[Evaluation]] = {}
-    for one in evaluations:
-        if value_of(one, metric) is not None:
-            by_cell.setdefault((one.candidate_id, one.example_id), []).append(one)
+    answers = by_cell(one for one in evaluations if value_of(one, metric) is not None)
     flips = []
     for row, example in examples.items():
-        before, after = by_cell.get((baseline_id, row), []), by_cell.get((candidate_id, row), [])
+        before, after = answers.get((baseline_id, row), []), answers.get((candidate_id, row), [])
         if not before or not after:
             continue
         means = _mean(before, metric), _mean(after, metric)
@@ -69,8 +82,8 @@ def flips_of(
             continue
         worst = min(after, key=lambda one: value_of(one, metric) or 0.0)
         best = max(before, key=lambda one: value_of(one, metric) or 0.0)
-        said = "; ".join(f"{name}: {word.feedback}" for name, word in worst.judgements.items() if word.feedback)
-        flips.append(Flip(row, *means, example.inputs, example.expected, best.output, worst.output, said))
+        texts = best.output, worst.output, said_of(worst)
+        flips.append(Flip(row, *means, example.inputs, example.expected, *texts))
     return sorted(flips, key=lambda flip: (flip.delta, flip.row))
 
 

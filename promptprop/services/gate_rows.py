@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptprop.domain.models import Evaluation, Example, Json
+from promptprop.services.flips import said_of
 from promptprop.services.gate_tests import SCORE, value_of
+from promptprop.services.judging import by_cell
 
 NO_SCORE = "the metrics could not judge the answer"
 
@@ -56,14 +58,12 @@ def missing_of(
     metrics: Sequence[str] = (),
 ) -> list[Missing]:
     """The rows without a value on a side that was asked, with the reason. `sides` name the candidates by id."""
-    by_cell: dict[tuple[str, str], list[Evaluation]] = {}
-    for one in evaluations:
-        by_cell.setdefault((one.candidate_id, one.example_id), []).append(one)
+    cells = by_cell(evaluations)
     found = []
     for row in rows:
         reasons = {}
         for candidate_id, side in sides.items():
-            answers = by_cell.get((candidate_id, row), [])
+            answers = cells.get((candidate_id, row), [])
             if answers and any(all(value_of(one, name) is None for one in answers) for name in metrics or (SCORE,)):
                 reasons[side] = next((why for one in answers if (why := _why(one))), NO_SCORE)
         if reasons:
@@ -85,15 +85,15 @@ def critical_of(
     evaluations: Sequence[Evaluation], failed: Sequence[str], examples: Mapping[str, Example], candidate_id: str
 ) -> list[CriticalRow]:
     """The critical rows that failed, with what the candidate answered."""
+    cells = by_cell(evaluations)
     found = []
     for row in failed:
-        answers = [one for one in evaluations if one.candidate_id == candidate_id and one.example_id == row]
+        answers = cells.get((candidate_id, row), [])
         if not answers:
             continue
         worst = min(answers, key=lambda one: one.score or 0.0)
         answer = worst.output if worst.error is None else f"nothing: {worst.error.message}"
-        said = "; ".join(f"{name}: {word.feedback}" for name, word in worst.judgements.items() if word.feedback)
         passed = sum(one.score == 1.0 for one in answers)
         example = examples[row]
-        found.append(CriticalRow(row, passed, len(answers), example.inputs, example.expected, answer, said))
+        found.append(CriticalRow(row, passed, len(answers), example.inputs, example.expected, answer, said_of(worst)))
     return found

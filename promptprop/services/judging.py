@@ -35,6 +35,19 @@ def newest(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     return list(found.values())
 
 
+def by_cell(evaluations: Iterable[Evaluation]) -> dict[tuple[str, str], list[Evaluation]]:
+    """The answers of each candidate to each row, in their order."""
+    found: dict[tuple[str, str], list[Evaluation]] = {}
+    for one in evaluations:
+        found.setdefault((one.candidate_id, one.example_id), []).append(one)
+    return found
+
+
+def by_row(evaluations: Iterable[Evaluation]) -> dict[str, list[Evaluation]]:
+    """The answers of one candidate to each row, in their order."""
+    return {row: answers for (_, row), answers in by_cell(evaluations).items()}
+
+
 def jury_of(evaluations: Sequence[Evaluation], answer_first: Mapping[str, bool]) -> tuple[JurorRecord, ...]:
     """Each juror's record; empty for a run without a jury. An answer that several candidates gave counts once.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Candidate, Evaluation, Example, Json, Message, Program
 from promptprop.roles.template import fill_prompt
+from promptprop.services.judging import by_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,10 @@ def row_answers(
     program: Program, candidate: Candidate, examples: Sequence[Example], evaluations: Sequence[Evaluation]
 ) -> list[RowAnswers]:
     """The rows in their order, each with what this candidate was asked and answered."""
-    by_row: dict[str, list[Evaluation]] = {}
-    for one in evaluations:
-        if one.candidate_id == candidate.id:
-            by_row.setdefault(one.example_id, []).append(one)
+    cells = by_cell(evaluations)
     found = []
     for example in examples:
-        answered = sorted(by_row.get(example.id, []), key=lambda one: one.replicate)
+        answered = sorted(cells.get((candidate.id, example.id), []), key=lambda one: one.replicate)
         outputs = {made.step: made.output for made in answered[0].trace} if answered else {}
         asked = _asked(program, candidate, example, outputs)
         found.append(RowAnswers(candidate.id, example, asked, tuple(answered)))

@@ -25,7 +25,7 @@ def summary_of(history: History) -> dict[str, Json]:
         "calls": total.calls,
         "tokens": total.tokens,
         "picousd": total.picousd,
-        "unpriced": sum(spend.unpriced for spend in history.spend.roles.values()),
+        "unpriced": history.spend.unpriced,
         "simulated": history.simulated,
         "opened": history.sealed if history.test else None,
     }

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from promptprop.adapters.files.writing import write_atomically
+from promptprop.adapters.files.writing import make_folder, write_atomically
 from promptprop.adapters.logs import redact
 from promptprop.domain.baseline import Baseline, BaselineRow, Conditions
-from promptprop.domain.errors import BaselineMissing, NotWritable, Place
+from promptprop.domain.errors import BaselineMissing, Place
 from promptprop.domain.models import Candidate, Demo, Json, Message, Prompt
 
 FORMAT = 1
@@ -61,10 +61,7 @@ def _laid_out(name: str, value: Json) -> str:
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Write the file, and its folder where there is none. Raises NotWritable, StorageFull."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(f"the folder {path.parent} cannot be made: {error.strerror}") from error
+    make_folder(path.parent)
     write_atomically(path, render_baseline(baseline))
 
 

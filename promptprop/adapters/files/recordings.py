@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from promptprop.adapters.files.writing import write_atomically
+from promptprop.adapters.files.writing import make_folder, write_atomically
 from promptprop.adapters.logs import redact
-from promptprop.domain.errors import BaselineMissing, NotWritable
+from promptprop.domain.errors import BaselineMissing
 from promptprop.domain.models import Json, ModelRequest, Reply, Usage
 from promptprop.ports import RecordedReply
 
@@ -23,10 +23,7 @@ def write_recording(path: Path, replies: Iterable[RecordedReply]) -> int:
     ordered = sorted(replies, key=lambda one: (one.request.role, one.request.endpoint, one.request.key))
     lines = [json.dumps({"promptprop_recording": FORMAT})]
     lines += [json.dumps(_as_json(one), ensure_ascii=False) for one in ordered]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(f"the folder {path.parent} cannot be made: {error.strerror}") from error
+    make_folder(path.parent)
     write_atomically(path, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
     return len(ordered)
 

@@ -35,6 +35,14 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
         raise _translated(Path(path), error) from error
 
 
+def make_folder(folder: Path, remedy: str = "") -> None:
+    """Make a folder with those above it, unless it is there. Raises NotWritable, with this remedy."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(f"the folder {folder} cannot be made: {error.strerror or error}", remedy=remedy) from error
+
+
 def require_folder(path: Path) -> None:
     """Tell in time that a file cannot be put where it is wanted, before what it is for has cost something.
 

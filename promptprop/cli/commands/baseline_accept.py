@@ -14,10 +14,10 @@ from promptprop.cli.options import (
     MaxCalls,
     MaxUsd,
     Sets,
+    Split,
     cache_mode,
 )
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def accept(
         Optional[int],  # noqa: UP045
         typer.Option("--repeats", metavar="N", min=1, help="Answers a row; as its last look.", show_default=False),
     ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    split: Split = "all",
     offline: Annotated[bool, typer.Option("--offline", help="Score the recorded answers again; no key.")] = False,
     max_calls: MaxCalls = None,
     max_usd: MaxUsd = None,
@@ -56,12 +56,12 @@ def accept(
     promptprop-baselines/, to be committed: a readable one with each row's scores, and a recording of the calls.
     """
     from promptprop.adapters.files.baselines import baseline_path, recording_path
-    from promptprop.bootstrap.checks import SPLITS, begin_acceptance, gate_settings
+    from promptprop.bootstrap.checks import begin_acceptance, gate_settings
     from promptprop.bootstrap.configuration import database_url, load
     from promptprop.cli.running import run_to_its_end
+    from promptprop.domain.sampling import require_split
 
-    if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    require_split(split)
     flags: dict[str, Json] = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
     loaded = load(config, sets or [], flags, env_file)
     path = baseline_path(name or loaded.config.name)

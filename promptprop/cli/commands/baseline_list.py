@@ -8,10 +8,11 @@ from promptprop.cli.shell import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from rich.console import RenderableType
 
-    from promptprop.domain.models import Json
+    from promptprop.domain.baseline import Baseline
 
 
 def list_baselines(shell: Shell) -> int:
@@ -23,36 +24,28 @@ def list_baselines(shell: Shell) -> int:
     from promptprop.cli.baselines import summary_json
     from promptprop.domain.errors import BaselineMissing
 
-    found: list[dict[str, Json]] = []
+    found: dict[Path, Baseline] = {}
     problems: list[str] = []
     for path in baseline_files():
         try:
-            found.append(summary_json(path, read_baseline(path)))
+            found[path] = read_baseline(path)
         except BaselineMissing as error:
             problems.append(error.message)
-    shell.show(found, lambda: _table(found))
+    shell.show([summary_json(path, one) for path, one in found.items()], lambda: _table(list(found.values())))
     for problem in problems:
         shell.note(problem)
     return BaselineMissing.exit_code if problems else 0
 
 
-def _table(found: list[dict[str, Json]]) -> Iterable[RenderableType]:
-    from rich.table import Table
+def _table(found: list[Baseline]) -> Iterable[RenderableType]:
+    from promptprop.cli.baselines import model_names, score_words
+    from promptprop.cli.drawing import table_of
 
     if not found:
         yield "no baseline yet: `promptprop baseline accept CONFIG` stores one"
         return
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (
-        ("name", "left"),
-        ("score", "right"),
-        ("rows", "right"),
-        ("answers", "right"),
-        ("model", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal, by way of a tuple
-    for one in found:
-        score = "–" if one["score"] is None else f"{100 * one['score']:.1f}"
-        models = ", ".join(dict.fromkeys(one["models"].values()))
-        table.add_row(one["name"], score, f"{one['rows']:,}", str(one["answers"]), models)
-    yield table
+    rows = [
+        [one.name, score_words(one), f"{len(one.rows):,}", str(one.replicates), ", ".join(model_names(one))]
+        for one in found
+    ]
+    yield table_of(["name", "score", "rows", "answers", "model"], rows, right=(1, 2, 3))

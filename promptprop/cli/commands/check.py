@@ -17,6 +17,7 @@ from promptprop.cli.options import (
     MaxCalls,
     MaxUsd,
     Sets,
+    Split,
     cache_mode,
 )
 from promptprop.cli.shell import Shell
@@ -76,7 +77,7 @@ def check(
     margin: Margin = None,
     alpha: Alpha = None,
     max_replicates: MaxReplicates = None,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    split: Split = "all",
     inconclusive: Inconclusive = "fail",
     require_power: RequirePower = False,
     allow_diff: AllowDiff = None,
@@ -100,9 +101,10 @@ def check(
     (`promptprop baseline accept`) is not asked again.
     """
     from promptprop.bootstrap.baselines import allowed_aspects
-    from promptprop.bootstrap.checks import SPLITS, CheckRequest, gate_settings
+    from promptprop.bootstrap.checks import CheckRequest, gate_settings
     from promptprop.bootstrap.configuration import load
     from promptprop.cli.checks import code_of
+    from promptprop.domain.sampling import SPLITS
 
     shell = shell_for(shell, format_, out or [])
     _require_known("--inconclusive", inconclusive, HOW_OPEN)

@@ -10,9 +10,7 @@ import typer
 from promptprop.cli.options import Database, EnvFile
 from promptprop.cli.plain import safe
 from promptprop.cli.shell import Shell
-from promptprop.domain.errors import UsageError
 
-SPLITS = ("all", "train", "select", "test")
 _WHAT = "PROMPT@VERSION, RUN:seed, RUN:winner, a run or a file."
 Split = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
@@ -40,9 +38,10 @@ def compare(
     from promptprop.bootstrap.references import side_named
     from promptprop.cli import comparisons
     from promptprop.cli.running import opened
+    from promptprop.domain.sampling import require_split
 
-    if split is not None and split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    if split is not None:
+        require_split(split)
     with contextlib.closing(opened(db, env_file)) as store:
         report = comparison_of(store, side_named(store, before), side_named(store, after), split)
     shell.show(

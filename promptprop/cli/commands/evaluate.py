@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from promptprop.cli.options import By, Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, cache_mode, kinds_of
+from promptprop.cli.options import By, Cache, ConfigPath, Database, EnvFile, ExitZero, Sets, Split, cache_mode, kinds_of
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import BaselineMissing, UsageError
 
@@ -27,14 +27,13 @@ Recording = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--recording", metavar="FILE", help="Answer from it alone; no key, no network.", show_default=False),
 ]
-SPLITS = ("all", "train", "select", "test")
 RESULTS = (4, 5)  # exit codes that tell of a result rather than of a mistake
 
 
 def evaluate(
     shell: Shell,
     config: ConfigPath,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    split: Split = "all",
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Answers for each row.")] = 1,
     prompt: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
@@ -61,9 +60,9 @@ def evaluate(
     """
     from promptprop.bootstrap.configuration import database_url, load
     from promptprop.cli.running import answer, run_to_its_end
+    from promptprop.domain.sampling import require_split
 
-    if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    require_split(split)
     kinds = kinds_of(by)
     mode = cache_mode(cache)
     loaded = load(config, sets or [], {"database.url": db}, env_file)

@@ -63,7 +63,7 @@ def _so_far(store: SqlStore, run: RunRow) -> dict[str, Json]:
         "calls": total.calls,
         "tokens": total.tokens,
         "picousd": total.picousd,
-        "unpriced": sum(role.unpriced for role in spend.roles.values()),
+        "unpriced": spend.unpriced,
         "simulated": history.simulated,
     }
 

@@ -6,17 +6,15 @@ from typing import Annotated
 
 import typer
 
-from promptprop.cli.options import ConfigPath, Database, EnvFile, MaxCalls, MaxUsd, Sets
+from promptprop.cli.options import ConfigPath, Database, EnvFile, MaxCalls, MaxUsd, Sets, Split
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import UsageError
-
-SPLITS = ("all", "train", "select", "test")
 
 
 def watch(
     shell: Shell,
     config: ConfigPath,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="all, train, select or test.")] = "all",
+    split: Split = "all",
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Answers for each row.")] = 1,
     max_calls: MaxCalls = None,
     max_usd: MaxUsd = None,
@@ -32,9 +30,9 @@ def watch(
     record are free. Off a terminal there is a line a run; with --json it is a document. Ctrl-C ends it with 0.
     """
     from promptprop.cli.watching import Wishes, watch_until_stopped
+    from promptprop.domain.sampling import require_split
 
-    if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", remedy=f"use one of {', '.join(SPLITS)}")
+    require_split(split)
     if shell.output is not None or shell.format == "md":
         raise UsageError("a watch writes lines, and never comes to an end of them", remedy="leave -o and md out")
     flags = {"database.url": db, "budget.calls": max_calls, "budget.usd": max_usd}
