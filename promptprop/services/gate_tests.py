@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from promptprop.domain.gate import GateRule, Look, look_at
 from promptprop.domain.models import PICO, Evaluation, Json, Row
@@ -52,6 +52,10 @@ class Guard:
             return [self.limit] * len(after)  # nothing before and nothing now: no change
         return [((1 + self.limit) * old - new) / scale for old, new in zip(before, after, strict=True)]
 
+    def change(self, room: float) -> float:
+        """What has changed where so much room is left: a share that efforts grew by, or what a metric gained."""
+        return self.limit - room if self.relative else room - self.limit
+
 
 @dataclass(slots=True)
 class GateTest:
@@ -64,7 +68,7 @@ class GateTest:
     tests: int
     guard: Guard | None = None
     looks: dict[int, list[Look]] = field(default_factory=dict)
-    change: float = 0.0
+    mean: float = 0.0
     worse: bool = False
 
     def look(self, before: Answers, after: Answers, rows: Sequence[Row], rule: GateRule) -> None:
@@ -73,20 +77,13 @@ class GateTest:
         kept, old, new = paired(before, after, rows, value)
         if not kept:
             return
-        differences = [b - a for a, b in zip(old, new, strict=True)]
-        self.change = sum(differences) / len(differences)
-        tested = rule
-        if self.guard:
-            differences = self.guard.room(old, new)
-            self.change = self._share(differences) if self.guard.relative else self.change
-            tested = GateRule(rule.margin, rule.alpha, rule.replicates, "worse")
+        differences = self.guard.room(old, new) if self.guard else [b - a for a, b in zip(old, new, strict=True)]
+        self.mean = sum(differences) / len(differences)
+        tested = replace(rule, fail_when="worse") if self.guard else rule
         clusters = clusters_of(kept)
         for part in range(1, self.tests + 1):
             earlier = self.looks.setdefault(part, [])
             earlier.append(look_at(differences, tested, earlier, clusters, 1 / part, scores=self.guard is None))
-
-    def _share(self, room: Sequence[float]) -> float:
-        return (self.guard.limit if self.guard else 0.0) - sum(room) / len(room)
 
     @property
     def whole(self) -> Look | None:
@@ -110,13 +107,11 @@ class GateTest:
         if whole is None:
             return {"rows": 0, "worse": False, **self._limits()}
         shared = self.looks[self.tests][-1]
-        lower, upper = whole.lower, shared.upper
-        if self.guard and self.guard.relative:
-            lower, upper = self.guard.limit - shared.upper, self.guard.limit - whole.lower
-        elif self.guard:
-            lower, upper = whole.lower - self.guard.limit, shared.upper - self.guard.limit
+        mean, lower, upper = whole.mean, whole.lower, shared.upper
+        if self.guard:
+            mean, (lower, upper) = self.guard.change(self.mean), sorted(map(self.guard.change, (lower, upper)))
         return {
-            "mean": self.change if self.guard else whole.mean,
+            "mean": mean,
             "lower": lower,
             "upper": upper,
             "critical": shared.critical,
