@@ -42,8 +42,7 @@ def text_named(reference: str, open_store: Callable[[], SqlStore]) -> tuple[str,
         from promptprop.adapters.files.yaml_strict import read_text
 
         return reference, read_text(path).removesuffix("\n")
-    if path.suffix and ":" not in reference and "@" not in reference:
-        raise UsageError(f"there is no file {reference}", remedy=FORMS)
+    _refuse_absent_file(reference)
     named = candidate_named(open_store(), reference)
     return named.label, named.candidate.text
 
@@ -84,8 +83,7 @@ def prompt_for(store: SqlStore, config: RunConfig, reference: str) -> Candidate:
                 "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
             )
         return Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))})
-    if Path(reference).suffix and not {":", "@"} & set(reference):
-        raise UsageError(f"there is no file {reference}", remedy="name a file, NAME@VERSION, RUN:seed or RUN:winner")
+    _refuse_absent_file(reference, "name a file, NAME@VERSION, RUN:seed or RUN:winner")
     candidate = candidate_named(store, reference).candidate
     if set(candidate.prompts) != {step.id for step in program.steps}:
         raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
@@ -115,10 +113,15 @@ def side_named(store: SqlStore, reference: str) -> Side:
         from promptprop.domain.config import PromptConfig
 
         return Side(reference, Candidate({MAIN.id: read_prompt(PromptConfig(file=reference))}))
-    if path.suffix and not {":", "@"} & set(reference):
-        raise UsageError(f"there is no file {reference}", remedy=FORMS)
+    _refuse_absent_file(reference)
     named = candidate_named(store, reference)
     return Side(named.label, named.candidate, named.run)
+
+
+def _refuse_absent_file(reference: str, remedy: str = FORMS) -> None:
+    """Raises UsageError for what looks like a file, where none was found, and like no name."""
+    if Path(reference).suffix and not {":", "@"} & set(reference):
+        raise UsageError(f"there is no file {reference}", remedy=remedy)
 
 
 def _of_prompt(store: SqlStore, reference: str) -> Named:

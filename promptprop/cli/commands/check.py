@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from promptprop.domain.models import Json
     from promptprop.ports import RunRow
 
-HOW_OPEN = ("fail", "warn", "pass")
 Baseline = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it on Python 3.10
     typer.Option(
@@ -103,11 +102,11 @@ def check(
     from promptprop.bootstrap.baselines import allowed_aspects
     from promptprop.bootstrap.checks import CheckRequest, gate_settings
     from promptprop.bootstrap.configuration import load
-    from promptprop.cli.checks import code_of
+    from promptprop.cli.checks import UNDECIDED, code_of
     from promptprop.domain.sampling import SPLITS
 
     shell = shell_for(shell, format_, out or [])
-    _require_known("--inconclusive", inconclusive, HOW_OPEN)
+    _require_known("--inconclusive", inconclusive, UNDECIDED)
     _require_known("--split", split, SPLITS)
     if offline and (record or rerun):
         raise UsageError("--offline asks no model", remedy="leave out --record and --rerun, or --offline")
