@@ -16,7 +16,8 @@ from promptprop.services.reserve import EndpointSpec
 if TYPE_CHECKING:
     from promptprop.adapters.models.endpoint import Endpoint
     from promptprop.adapters.models.offline.client import OfflineClient
-    from promptprop.domain.config import ModelConfig, RunConfig
+    from promptprop.domain.config import RunConfig
+    from promptprop.domain.model_config import ModelConfig
 
 RUNS = ("optimize", "evaluate", "check")  # activities that run the prompt; the others ask models beside it
 ROLES_OF = {
@@ -152,7 +153,7 @@ def _spec(config: RunConfig, alias: str, model: ModelConfig, price: Price | None
 
 
 def _longest_answer(alias: str, model: ModelConfig) -> int:
-    from promptprop.domain.config import max_tokens_of
+    from promptprop.domain.model_config import max_tokens_of
 
     family = alias.partition(".")[0]
     role: RoleName = "task" if family == "step" else family  # type: ignore[assignment]  # the others are roles

@@ -20,7 +20,8 @@ from promptprop.domain.models import Json, Message, ModelRequest, Reply, Usage
 
 if TYPE_CHECKING:
     from promptprop.domain.budget import Price
-    from promptprop.domain.config import ModelConfig, RunConfig
+    from promptprop.domain.config import RunConfig
+    from promptprop.domain.model_config import ModelConfig
     from promptprop.ports import ModelClient
 
 Structured = Literal["json_schema", "json_object", "none", "unknown"]

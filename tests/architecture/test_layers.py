@@ -22,12 +22,15 @@ PACKAGE = ROOT / "promptprop"
 DOMAIN = {
     "__init__", "errors", "models", "config", "budget", "statistics", "sampling", "selection", "vectors", "agreement",
     "rubric", "judgements", "baseline", "breakdown", "gate", "gate_config", "power", "sequential", "events", "history",
-    "people", "report", "settings", "differences", "distributions",
+    "people", "report", "settings", "differences", "distributions", "model_config", "budget_config", "serve_config",
 }  # fmt: skip
 THIRD_PARTY_IN_DOMAIN = {
     "config": {"pydantic", "pydantic_core"},
     "settings": {"pydantic", "pydantic_core"},
     "gate_config": {"pydantic"},
+    "model_config": {"pydantic"},
+    "budget_config": {"pydantic"},
+    "serve_config": {"pydantic"},
     "statistics": {"numpy"},
     "sequential": {"numpy"},
     "distributions": {"numpy"},

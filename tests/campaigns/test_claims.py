@@ -29,7 +29,8 @@ from promptprop.adapters.models.offline.worldfile import load_world
 from promptprop.bootstrap.assembly import build_engine, build_search
 from promptprop.bootstrap.configuration import load, open_database
 from promptprop.bootstrap.preparation import create_run, prepare
-from promptprop.domain.config import ModelConfig, RunConfig
+from promptprop.domain.config import RunConfig
+from promptprop.domain.model_config import ModelConfig
 from promptprop.domain.models import ModelRequest
 
 ROOT = Path(__file__).parents[2]

@@ -23,6 +23,8 @@ READ: tuple[Pattern, ...] = (
     ("data", "files", "*"),
     ("models", "*", "world"),
     ("models", "jury", "#", "world"),
+    ("serve", "models", "*", "world"),
+    ("serve", "models", "jury", "#", "world"),
     ("metrics", "#", "file"),
     ("roles", "*", "template"),
 )

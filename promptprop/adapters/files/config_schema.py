@@ -8,14 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from promptprop.adapters.files.config_options import OptionModels
-from promptprop.domain.config import (
-    JurorConfig,
-    MetricConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PromptConfig,
-    RunConfig,
-)
+from promptprop.domain.config import MetricConfig, OptimizerConfig, PromptConfig, RunConfig
+from promptprop.domain.model_config import JurorConfig, ModelConfig
+from promptprop.domain.serve_config import ApiBaseConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PYTHON = "^python(:.+)?$"
@@ -30,7 +25,7 @@ def config_schema(option_models: OptionModels) -> Schema:
     """
     schema = RunConfig.model_json_schema(mode="validation", ref_template="#/$defs/{model}")
     definitions: Schema = schema.pop("$defs")
-    for model in (PromptConfig, ModelConfig, JurorConfig):
+    for model in (PromptConfig, ModelConfig, JurorConfig, ApiBaseConfig):
         definitions[model.__name__] = _or_short(definitions[model.__name__], {"type": "string", "minLength": 1})
     definitions["MlflowConfig"] = _or_short(definitions["MlflowConfig"], {"type": "boolean"})
     definitions["MetricConfig"] = _metrics(option_models.get("metrics", {}), definitions)

@@ -14,7 +14,7 @@ from promptprop.domain.errors import ConfigError, Place, Problem
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
-    from promptprop.domain.config import ModelConfig
+    from promptprop.domain.model_config import ModelConfig
 
 PREFIX = "PROMPTPROP_"
 SPECIAL = {"PROMPTPROP_DATABASE_URL": ("database", "url")}

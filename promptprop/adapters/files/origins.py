@@ -36,6 +36,9 @@ SHORTHANDS: dict[Pattern, str] = {
     ("metrics", "#"): "type",
     ("optimizer",): "name",
     ("tracking", "mlflow"): "enabled",
+    ("serve", "models", "*"): "model",
+    ("serve", "models", "jury", "#"): "model",
+    ("serve", "api_bases", "#"): "url",
 }
 
 

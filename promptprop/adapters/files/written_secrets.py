@@ -47,7 +47,7 @@ def _referring(value: Json, path: tuple[str, ...], found: dict[str, str]) -> Jso
 
 def _is_secret(value: str, path: tuple[str, ...]) -> bool:
     """True for a key, a parameter that is called like one, and an address with a password, written out."""
-    if REFERENCE.search(value) or path[:1] not in (("models",), ("steps",), ("database",), ("tracking",)):
+    if REFERENCE.search(value) or path[:1] not in (("models",), ("steps",), ("database",), ("tracking",), ("serve",)):
         return False
     if path[-1] in ADDRESSES and "params" not in path:
         return any(secrets_of_url(value))

@@ -27,8 +27,8 @@ from promptprop.bootstrap.models import (
     world_file,
 )
 from promptprop.domain.budget import Price
-from promptprop.domain.config import ModelConfig, ModelPrice
 from promptprop.domain.errors import ConfigError, UnknownModel
+from promptprop.domain.model_config import ModelConfig, ModelPrice
 from promptprop.domain.models import Usage
 
 PRICE = {"prompt_usd_per_million": "0.10", "completion_usd_per_million": "2.5"}

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from promptprop.domain.budget import Budget
-from promptprop.domain.config import ModelConfig, RunConfig, max_tokens_of
+from promptprop.domain.config import RunConfig
+from promptprop.domain.model_config import ModelConfig, max_tokens_of
 
 MINIMAL: dict[str, Any] = {
     "task": "Route messages.",

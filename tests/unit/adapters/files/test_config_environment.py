@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptprop.adapters.files.environment import read_env_file, resolve, resolve_model
-from promptprop.domain.config import ModelConfig
 from promptprop.domain.errors import ConfigError
+from promptprop.domain.model_config import ModelConfig
 
 
 def test_references_are_replaced_by_values_and_defaults() -> None:
