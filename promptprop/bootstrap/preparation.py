@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,15 +146,17 @@ def draft_run(prepared: Prepared, activity: str, options: Mapping[str, Json]) ->
     return fresh_run(config.name, activity, config.seed, snapshot, prepared.dataset_id)
 
 
-async def create_run(store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json]) -> RunRow:
+async def create_run(
+    store: SqlStore, prepared: Prepared, activity: str, options: Mapping[str, Json], owner: str = ""
+) -> RunRow:
     """Store a new run, with the replies of the `recording` that its options name: then nothing else answers it.
 
-    Raises BaselineMissing where the recording cannot be read.
+    `owner` is the id of the token that asks for it. Raises BaselineMissing where the recording cannot be read.
     """
     from promptprop.adapters.files.recordings import read_recording
 
     replies = read_recording(Path(options["recording"])) if options.get("recording") else []
-    run = draft_run(prepared, activity, options)
+    run = replace(draft_run(prepared, activity, options), owner=owner)
     await store.create_run(run)
     await store.pin_replies(run.id, replies)
     return run
@@ -170,7 +172,7 @@ async def create_second_look(store: SqlStore, run: RunRow, budget: Mapping[str, 
     config = {**run.snapshot["config"], "budget": {**run.snapshot["config"].get("budget", {}), **budget}}
     options = {**run.snapshot.get("options", {}), "second_look_of": run.id}
     snapshot = {**run.snapshot, "config": config, "options": options}
-    fresh = fresh_run(run.name, run.activity, run.seed, snapshot, run.dataset_id)
+    fresh = replace(fresh_run(run.name, run.activity, run.seed, snapshot, run.dataset_id), owner=run.owner)
     await store.create_run(fresh)
     return fresh
 

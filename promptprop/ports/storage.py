@@ -33,7 +33,8 @@ READING_MODES = ("read-write", "read")  # in which other runs' replies answer
 class RunRow:
     """A run as the store keeps it. `snapshot` holds config, role templates, dataset fingerprint, engine version.
 
-    status: created, running, finished, stopped, cancelled. `summary` is the last report in short, for lists.
+    status: created, queued, running, finished, stopped, cancelled. `summary` is the last report in short, for lists.
+    `owner` is the id of the token that asked for it, empty where none was needed.
     """
 
     id: str
@@ -48,6 +49,7 @@ class RunRow:
     stop_reason: str | None = None
     active_seconds: float = 0.0
     summary: Mapping[str, Json] = field(default_factory=dict)
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,14 @@ class Store(Protocol):
 
     def prompts(self) -> list[PromptVersion]:
         """All versions, by name and version."""
+        ...
+
+    async def set_alias(self, name: str, alias: str, version: int) -> PromptVersion:
+        """Point an alias at a version, wherever it pointed before. Raises UsageError for an unknown version."""
+        ...
+
+    async def remove_alias(self, name: str, alias: str) -> None:
+        """Take an alias away. Raises UsageError where there is none."""
         ...
 
     async def keep_rubric(self, name: str, rubric: Rubric, run_id: str | None) -> RubricVersion:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, literal, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from promptprop.adapters.storage.bulk import select_in
@@ -16,6 +16,7 @@ from promptprop.adapters.storage.locks import lock_guard
 from promptprop.adapters.storage.sessions import has_ended, is_broken
 from promptprop.adapters.storage.writer import Apply, Writer
 from promptprop.domain.errors import StorageError
+from promptprop.ports import Cursor
 
 T = TypeVar("T")
 
@@ -96,6 +97,14 @@ class Database:
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def behind(table: Table, after: Cursor) -> ColumnElement[bool]:
+    """The rows that follow the cursor where the newest come first; an index on both columns answers it."""
+    moment, row_id = after
+    return tuple_(table.c.created_at, table.c.id) < tuple_(
+        bindparam(None, moment, table.c.created_at.type), literal(row_id)
+    )
 
 
 def _close(connection: Connection) -> None:

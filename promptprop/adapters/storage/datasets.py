@@ -12,13 +12,14 @@ from typing import IO, Any
 from sqlalchemy import Connection, select
 
 from promptprop.adapters.storage.connection import chunks, insert
-from promptprop.adapters.storage.database import Database
+from promptprop.adapters.storage.database import Database, behind
 from promptprop.adapters.storage.records import example_json, example_of, json_text
 from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import datasets, examples
 from promptprop.domain.errors import DataError, StorageError
 from promptprop.domain.models import Example, Row, canonical, storable
 from promptprop.domain.sampling import row_of
+from promptprop.ports import Cursor, DatasetHead, DatasetRow
 
 BATCH = 1000
 SPOOL_BYTES = 8 * 1024 * 1024  # small datasets stay in memory between fingerprint and insert, large ones on disk
@@ -63,6 +64,34 @@ class DatasetRows(Database):
             return [found[row_id] for row_id in wanted]
         except KeyError as error:
             raise StorageError(f"the dataset {dataset_id} has no example {error.args[0]!r}") from error
+
+    def dataset_heads(self, limit: int, after: Cursor | None = None) -> list[DatasetHead]:
+        """Datasets, newest first, those behind `after`."""
+        table = datasets.c
+        statement = select(datasets).order_by(table.created_at.desc(), table.id.desc()).limit(limit)
+        if after is not None:
+            statement = statement.where(behind(datasets, after))
+        with self.reading() as connection:
+            return [DatasetHead(*row) for row in connection.execute(statement)]
+
+    def dataset_head(self, dataset_id: str) -> DatasetHead | None:
+        """The dataset of this id; None where there is none."""
+        with self.reading() as connection:
+            found = connection.execute(select(datasets).where(datasets.c.id == storable(dataset_id))).first()
+        return None if found is None else DatasetHead(*found)
+
+    def dataset_rows(
+        self, dataset_id: str, after_position: int = -1, limit: int = 100, split: str | None = None
+    ) -> list[DatasetRow]:
+        """Rows of a dataset in file order, behind `after_position`; of one split of the file's, if it is named."""
+        table = examples.c
+        statement = select(table.position, table.content).where(table.dataset_id == storable(dataset_id))
+        statement = statement.where(table.position > after_position)
+        if split is not None:
+            statement = statement.where(table.split == storable(split))
+        with self.reading() as connection:
+            found = connection.execute(statement.order_by(table.position).limit(limit)).all()
+        return [DatasetRow(row.position, example_of(row.content)) for row in found]
 
     def _has_dataset(self, dataset_id: str) -> bool:
         with self.reading() as connection:

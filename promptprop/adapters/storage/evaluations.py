@@ -21,7 +21,7 @@ from promptprop.adapters.storage.records import (
 from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import candidates, evaluations
 from promptprop.domain.models import Cell, Evaluation, Proposal, storable
-from promptprop.ports import Costs, FailedCall
+from promptprop.ports import Costs, EvaluationRow, FailedCall
 
 PAGE = 500
 
@@ -77,15 +77,25 @@ class EvaluationRows(Database):
         """
         last = 0
         while True:
-            statement = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.id > last)
-            if candidate_id is not None:
-                statement = statement.where(evaluations.c.candidate_id == candidate_id)
-            with self.reading() as connection:
-                page = connection.execute(statement.order_by(evaluations.c.id).limit(PAGE)).all()
+            page = self._page(run_id, candidate_id, last, PAGE)
             yield from map(evaluation_of, page)
             if len(page) < PAGE:
                 return
             last = page[-1].id
+
+    def evaluation_page(
+        self, run_id: str, candidate_id: str | None = None, after_id: int = 0, limit: int = 100
+    ) -> list[EvaluationRow]:
+        """Evaluations of a run, or of one candidate, in the order stored."""
+        page = self._page(run_id, candidate_id, after_id, limit)
+        return [EvaluationRow(row.id, row.metrics_fingerprint, row.generation, evaluation_of(row)) for row in page]
+
+    def _page(self, run_id: str, candidate_id: str | None, after_id: int, limit: int) -> Sequence[Row[Any]]:
+        statement = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.id > after_id)
+        if candidate_id is not None:
+            statement = statement.where(evaluations.c.candidate_id == candidate_id)
+        with self.reading() as connection:
+            return connection.execute(statement.order_by(evaluations.c.id).limit(limit)).all()
 
     def evaluation_costs(self, run_id: str, candidate_id: str) -> Costs:
         """What the answers of a candidate cost in all; missing rows are left out."""

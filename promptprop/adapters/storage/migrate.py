@@ -19,7 +19,7 @@ from promptprop.domain.errors import DatabaseAbsent, DatabaseOutdated, DatabaseT
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 SCRIPTS = Path(__file__).parent / "migrations"
 
 

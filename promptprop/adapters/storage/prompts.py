@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from promptprop.adapters.storage.connection import insert, serialize
 from promptprop.adapters.storage.database import Database
@@ -46,14 +46,37 @@ class PromptRows(Database):
                 version = 1 if newest is None else newest.version + 1
                 connection.execute(prompts.insert(), {**row, "version": version})
             for alias in aliases:
-                move = insert(connection, prompt_aliases).values(name=name, alias=storable(alias), version=version)
-                connection.execute(
-                    move.on_conflict_do_update(index_elements=["name", "alias"], set_={"version": version})
-                )
+                _move_alias(connection, name, alias, version)
             stored = connection.execute(_versions(name).where(prompts.c.version == version)).one()
             return _version_of(stored, _aliases(connection, name))
 
         return await self.write(work)
+
+    async def set_alias(self, name: str, alias: str, version: int) -> PromptVersion:
+        """Point an alias at a version, wherever it pointed before. Raises UsageError for an unknown version."""
+        name = storable(name)
+        _check_names(name, [alias])
+
+        def work(connection: Connection) -> PromptVersion:
+            serialize(connection, f"prompt {name}")
+            stored = connection.execute(_versions(name).where(prompts.c.version == version)).first()
+            if stored is None:
+                raise _unknown(name, str(version), known=bool(connection.execute(_versions(name).limit(1)).first()))
+            _move_alias(connection, name, alias, version)
+            return _version_of(stored, _aliases(connection, name))
+
+        return await self.write(work)
+
+    async def remove_alias(self, name: str, alias: str) -> None:
+        """Take an alias away. Raises UsageError where there is none."""
+        table = prompt_aliases.c
+        statement = delete(prompt_aliases).where(table.name == storable(name), table.alias == storable(alias))
+
+        def work(connection: Connection) -> None:
+            if connection.execute(statement).rowcount == 0:
+                raise _unknown(name, alias, known=True)
+
+        await self.write(work)
 
     def prompt(self, reference: str) -> PromptVersion:
         """`NAME`, `NAME@3` or `NAME@alias`; without a version the newest. Raises UsageError."""
@@ -69,10 +92,7 @@ class PromptRows(Database):
             found = connection.execute(statement.order_by(prompts.c.version.desc()).limit(1)).first()
             if found is None:
                 known = connection.execute(select(func.count()).where(prompts.c.name == name)).scalar()
-                what = (
-                    f"the prompt {name!r} has no version or alias {mark!r}" if known else f"no prompt is named {name!r}"
-                )
-                raise UsageError(what, remedy="`promptprop prompts list` shows names, versions and aliases")
+                raise _unknown(name, mark, known=bool(known))
             return _version_of(found, _aliases(connection, name))
 
     def prompts(self) -> list[PromptVersion]:
@@ -89,6 +109,16 @@ def _check_names(name: str, aliases: Sequence[str]) -> None:
     for alias in aliases:
         if not alias or "@" in alias or alias.isdecimal():
             raise UsageError(f"{alias!r} cannot be an alias", remedy="use a word such as `production`")
+
+
+def _unknown(name: str, mark: str, *, known: bool) -> UsageError:
+    what = f"the prompt {name!r} has no version or alias {mark!r}" if known else f"no prompt is named {name!r}"
+    return UsageError(what, remedy="`promptprop prompts list` shows names, versions and aliases")
+
+
+def _move_alias(connection: Connection, name: str, alias: str, version: int) -> None:
+    move = insert(connection, prompt_aliases).values(name=name, alias=storable(alias), version=version)
+    connection.execute(move.on_conflict_do_update(index_elements=["name", "alias"], set_={"version": version}))
 
 
 def _versions(name: str) -> Any:

@@ -46,6 +46,7 @@ class RunRows(Database):
             "stop_reason": storable_or_none(run.stop_reason),
             "active_seconds": run.active_seconds,
             "summary": json_text(dict(run.summary)),
+            "owner": storable(run.owner),
         }
 
         def work(connection: Connection) -> None:
@@ -109,7 +110,7 @@ class RunRows(Database):
         def work(connection: Connection) -> None:
             statement = update(runs).where(runs.c.id == run_id).values(updated_at=utc_now(), **changes)
             if connection.execute(statement).rowcount == 0:
-                raise _unknown(run_id)
+                raise unknown_run(run_id)
 
         await self.write(work)
 
@@ -123,7 +124,7 @@ class RunRows(Database):
             pinned = select(run_calls.c.call_id).where(run_calls.c.run_id == run_id, run_calls.c.call_id.is_not(None))
             ids = list(connection.execute(pinned).scalars()) if purge else []
             if connection.execute(delete(runs).where(runs.c.id == run_id)).rowcount == 0:
-                raise _unknown(run_id)
+                raise unknown_run(run_id)
             elsewhere = select(run_calls.c.call_id).where(run_calls.c.call_id == calls.c.id).exists()
             for part in chunks(ids):
                 connection.execute(delete(calls).where(calls.c.id.in_(part), ~elsewhere))
@@ -153,9 +154,13 @@ class RunRows(Database):
 
     def events(self, run_id: str, after: int = 0) -> list[StoredEvent]:
         """Events with seq > `after`, ascending. Raises DatabaseTooNew for a kind that this version does not know."""
+        return self.event_page(run_id, after)
+
+    def event_page(self, run_id: str, after: int, limit: int | None = None) -> list[StoredEvent]:
+        """The same, at most `limit` of them."""
         statement = select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
         with self.reading() as connection:
-            found = connection.execute(statement).all()
+            found = connection.execute(statement.limit(limit)).all()
         return [_event_of(row) for row in found]
 
 
@@ -188,7 +193,8 @@ def _redacted(value: Json) -> Json:
     return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
-def _unknown(run_id: str) -> RunNotFound:
+def unknown_run(run_id: str) -> RunNotFound:
+    """The error for an id that no run has."""
     return RunNotFound(f"no run has the id {run_id!r}", remedy="`promptprop runs list` shows the runs of this database")
 
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from promptprop.adapters.storage.audit import AuditRows
 from promptprop.adapters.storage.cache import CacheRows
 from promptprop.adapters.storage.datasets import DatasetRows
 from promptprop.adapters.storage.evaluations import EvaluationRows
+from promptprop.adapters.storage.idempotency import IdempotencyRows
+from promptprop.adapters.storage.inbox import InboxRows
 from promptprop.adapters.storage.ledger_rows import LedgerRows
+from promptprop.adapters.storage.listing import ListingRows
 from promptprop.adapters.storage.migrate import prepare
+from promptprop.adapters.storage.progress import ProgressRows
 from promptprop.adapters.storage.prompts import PromptRows
 from promptprop.adapters.storage.recordings import RecordingRows
 from promptprop.adapters.storage.rubrics import RubricRows
 from promptprop.adapters.storage.runs import RunRows
+from promptprop.adapters.storage.tokens import TokenRows
 
 
-class SqlStore(RunRows, LedgerRows, RecordingRows, CacheRows, EvaluationRows, DatasetRows, PromptRows, RubricRows):
-    """Everything that outlives the process, in SQLite or PostgreSQL."""
+class SqlStore(
+    RunRows,
+    ListingRows,
+    LedgerRows,
+    RecordingRows,
+    CacheRows,
+    EvaluationRows,
+    DatasetRows,
+    PromptRows,
+    RubricRows,
+    TokenRows,
+    InboxRows,
+    ProgressRows,
+    IdempotencyRows,
+    AuditRows,
+):
+    """Everything that outlives the process, in SQLite or PostgreSQL: ports.Store, and the ports of ports/service."""
 
 
 def open_store(url: str, *, must_exist: bool = False, migrate: bool = True) -> SqlStore:

@@ -93,9 +93,16 @@ runs = Table(
     Column("stop_reason", Text),
     Column("active_seconds", Float, nullable=False),
     Column("summary", Text, nullable=False),
+    # the default is for processes of a version before owners; '' is who needs no token
+    Column("owner", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("id"),
-    Index(None, "name"),
-    Index(None, "created_at"),
+    # pages of lists, whichever filter they have; the columns behind the snapshot are slow to reach without an index
+    Index(None, "created_at", "id"),
+    Index(None, "status", "created_at", "id"),
+    Index(None, "activity", "created_at", "id"),
+    Index(None, "name", "created_at", "id"),
+    Index(None, "owner", "created_at", "id"),
+    Index(None, "owner", "status"),
 )
 
 events = Table(
@@ -180,6 +187,7 @@ evaluations = Table(
         "generation",
         name="uq_evaluations_cell",
     ),
+    Index(None, "run_id", "id"),
 )
 
 candidates = Table(
@@ -202,6 +210,7 @@ datasets = Table(
     Column("size", Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
     PrimaryKeyConstraint("id"),
+    Index(None, "created_at", "id"),
 )
 
 examples = Table(
@@ -276,6 +285,68 @@ api_tokens = Table(
     Column("created_at", Utc, nullable=False),
     Column("used_at", Utc),
     Column("revoked_at", Utc),
+    Column("max_runs", Integer),
+    Column("expires_at", Utc),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("hash"),
+)
+
+# The inbox of a run: what people ask of it while it goes on.
+interventions = Table(
+    "interventions",
+    metadata,
+    _number(),
+    _run(),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("taken_at", Utc),
+    Column("refused", Text),
+    Index(None, "run_id", "taken_at", "id"),
+)
+
+pending_reviews = Table(
+    "pending_reviews",
+    metadata,
+    _run(primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    _run(primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+)
+
+# A request that was made under a key; without a status it is being answered.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Integer),
+    Column("location", Text),
+    Column("body", Text),
+    Column("created_at", Utc, nullable=False),
+    PrimaryKeyConstraint("owner", "key"),
+    Index(None, "created_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _number(),
+    Column("at", Utc, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("detail", Text, nullable=False),
 )

@@ -371,10 +371,10 @@ def test_check_names_what_is_wrong(database_url: str) -> None:
         check(database_url)
     open_store(database_url).close()
     execute(database_url, ["INSERT INTO events VALUES ('nobody', 1, 'k', '{}', '{}', '2026-01-02 00:00:00')"])
-    execute(database_url, ["DROP INDEX ix_runs_name", "ALTER TABLE baselines ADD COLUMN extra TEXT"])
+    execute(database_url, ["DROP INDEX ix_runs_name_created_at_id", "ALTER TABLE baselines ADD COLUMN extra TEXT"])
     found = check(database_url)
     assert found[0] == "foreign keys: 1 rows of events miss their runs"
-    assert any("ix_runs_name" in line for line in found)
+    assert any("ix_runs_name_created_at_id" in line for line in found)
     assert any("extra" in line for line in found)
 
 

@@ -1,0 +1,113 @@
+"""Runs without their snapshots, by the page, and what else lists and heads of runs need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+
+from promptprop.adapters.storage.connection import chunks, serialize
+from promptprop.adapters.storage.database import Database, behind
+from promptprop.adapters.storage.records import storable_or_none
+from promptprop.adapters.storage.runs import NEWEST, unknown_run, utc_now
+from promptprop.adapters.storage.tables import events, runs
+from promptprop.domain.models import storable
+from promptprop.ports import Cursor, Queued, RunHead
+
+LIVE = ("queued", "running")
+HEAD = [column for column in runs.c if column.name != "snapshot"]
+
+
+class ListingRows(Database):
+    """The part of the store that lists runs."""
+
+    def run_page(
+        self,
+        limit: int,
+        after: Cursor | None = None,
+        *,
+        status: str | None = None,
+        activity: str | None = None,
+        name: str | None = None,
+        owner: str | None = None,
+    ) -> list[RunHead]:
+        """Runs, newest first, those behind `after`."""
+        statement = select(*HEAD).order_by(*NEWEST).limit(limit)
+        if after is not None:
+            statement = statement.where(behind(runs, after))
+        wanted = {"status": status, "activity": activity, "name": name, "owner": owner}
+        for column, value in wanted.items():
+            if value is not None:
+                statement = statement.where(runs.c[column] == storable(value))
+        with self.reading() as connection:
+            return [_head_of(row) for row in connection.execute(statement)]
+
+    def run_head(self, run_id: str) -> RunHead:
+        """The run of exactly this id, without its snapshot. Raises RunNotFound."""
+        with self.reading() as connection:
+            found = connection.execute(select(*HEAD).where(runs.c.id == storable(run_id))).first()
+        if found is None:
+            raise unknown_run(run_id)
+        return _head_of(found)
+
+    def run_counts(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        with self.reading() as connection:
+            found = connection.execute(select(runs.c.status, func.count()).group_by(runs.c.status)).all()
+        return {status: int(count) for status, count in found}
+
+    def live_runs_of(self, owner: str) -> int:
+        """How many runs of this owner are queued or running."""
+        with self.reading() as connection:
+            return int(connection.execute(_live(storable(owner))).scalar_one())
+
+    async def change_status(
+        self, run_id: str, before: Sequence[str], status: str, stop_reason: str | None = None
+    ) -> bool:
+        """Give a run this status and stop reason if it has one of those before; tells whether it had."""
+        changes = {"status": storable(status), "stop_reason": storable_or_none(stop_reason), "updated_at": utc_now()}
+        statement = update(runs).where(runs.c.id == run_id, runs.c.status.in_(before)).values(**changes)
+        return await self.write(lambda connection: connection.execute(statement).rowcount > 0)
+
+    async def queue_run(self, run_id: str, before: Sequence[str], most_live: int | None = None) -> Queued:
+        """Give a run the status queued if it has one of those before, and its owner has fewer live runs than this."""
+        row = select(runs.c.owner, runs.c.status).where(runs.c.id == run_id)
+        change = update(runs).where(runs.c.id == run_id).values(status="queued", stop_reason=None, updated_at=utc_now())
+
+        def work(connection: Connection) -> Queued:
+            found = connection.execute(row.with_for_update()).first()
+            if found is None or found.status not in before:
+                return "elsewhere"
+            if most_live is not None:
+                serialize(connection, f"runs of {found.owner}")  # or two processes would count the same room
+                if connection.execute(_live(found.owner)).scalar_one() >= most_live:
+                    return "full"
+            connection.execute(change)
+            return "queued"
+
+        return await self.write(work)
+
+    def last_seq(self, run_id: str) -> int:
+        """The seq of a run's newest event, 0 where there is none."""
+        with self.reading() as connection:
+            found = connection.execute(select(func.max(events.c.seq)).where(events.c.run_id == run_id)).scalar()
+        return found or 0
+
+    def last_seqs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """The same of several runs; those without events are left out."""
+        found: dict[str, int] = {}
+        with self.reading() as connection:
+            for part in chunks(run_ids):
+                newest = select(events.c.run_id, func.max(events.c.seq)).where(events.c.run_id.in_(part))
+                found.update((run_id, seq) for run_id, seq in connection.execute(newest.group_by(events.c.run_id)))
+        return found
+
+
+def _live(owner: str) -> Select[tuple[int]]:
+    return select(func.count()).where(runs.c.owner == owner, runs.c.status.in_(LIVE))
+
+
+def _head_of(row: Row[Any]) -> RunHead:
+    return RunHead(**{**row._mapping, "summary": json.loads(row.summary)})
