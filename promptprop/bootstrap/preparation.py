@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from promptprop import __version__
 from promptprop.bootstrap.configuration import SystemClock
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import is_simulated, world_digest
-from promptprop.domain.errors import ConfigError, Problem, SnapshotMismatch
+from promptprop.domain.errors import ConfigError, DataError, Problem, SnapshotMismatch
 from promptprop.domain.models import Candidate, Example, Json, Program
 from promptprop.ports import RunRow
 
@@ -44,15 +44,22 @@ class Prepared:
 
 
 async def prepare(
-    store: SqlStore, loaded: LoadedConfig, *, prompts: tuple[Program, tuple[Candidate, ...]] | None = None
+    store: SqlStore,
+    loaded: LoadedConfig,
+    *,
+    prompts: tuple[Program, tuple[Candidate, ...]] | None = None,
+    most_rows: int | None = None,
 ) -> Prepared:
-    """Read prompts and data, store the dataset, and check that all fits together. Raises ConfigError, DataError."""
+    """Read prompts and data, store the dataset, and check that all fits together. Raises ConfigError, DataError.
+
+    A dataset of more than `most_rows` rows is refused.
+    """
     from promptprop.adapters.files.prompts import read_prompts
 
     config = loaded.config
     program, seeds = prompts or read_prompts(config)
     check_variables(config, program, seeds)
-    dataset_id = await store.put_dataset(config.name, limited_examples(config))
+    dataset_id = await store.put_dataset(config.name, limited_examples(config, most_rows))
     templates = templates_of(config)
     snapshot = {
         "engine": __version__,
@@ -73,8 +80,20 @@ async def prepare(
     return Prepared(config, loaded.environment, dataset_id, snapshot)
 
 
-def limited_examples(config: RunConfig) -> Iterable[Example]:
-    """The examples of the configured files, streamed."""
+def limited_examples(config: RunConfig, most: int | None = None) -> Iterable[Example]:
+    """The examples of the configured files, streamed. Raises DataError past `most` of them."""
+    examples = _configured_examples(config)
+    return examples if most is None else _at_most(examples, most)
+
+
+def _at_most(examples: Iterable[Example], most: int) -> Iterator[Example]:
+    for count, example in enumerate(examples, start=1):
+        if count > most:
+            raise DataError(f"the dataset has more than {most:,} rows", remedy="take fewer rows, or a part of them")
+        yield example
+
+
+def _configured_examples(config: RunConfig) -> Iterable[Example]:
     from promptprop.adapters.files.datasets import read_examples, read_split_files
 
     data, columns = config.data, columns_of(config.data)

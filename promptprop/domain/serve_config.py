@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from promptprop.domain.budget_config import BudgetConfig
-from promptprop.domain.model_config import JurorConfig, ModelConfig
+from promptprop.domain.model_config import JurorConfig, ModelConfig, ModelPrice
 from promptprop.domain.settings import (
     REFERENCE,
     WHOLE_ADDRESS,
@@ -20,7 +20,6 @@ from promptprop.domain.settings import (
     Seconds,
     Whole,
     flaw_of,
-    is_loopback,
     refused,
     repeated,
     written_out,
@@ -115,6 +114,7 @@ class ApiBaseConfig(ConfigModel):
     shorthand = "url"
     url: Name = Field(description="Base URL of an OpenAI-compatible endpoint; what lies below its path is covered.")
     api_key: Name | None = Field(None, repr=False, description="${env:NAME}: the key that is sent there.")
+    price: ModelPrice | None = Field(None, description="What its models cost, where the price list does not know.")
 
     @model_validator(mode="after")
     def _plain(self) -> ApiBaseConfig:
@@ -122,8 +122,8 @@ class ApiBaseConfig(ConfigModel):
             raise refused("an allowed address cannot hold a reference", "url", remedy=WHOLE_ADDRESS)
         if isinstance(found := read_address(self.url), str):
             raise refused(f"this address {found}", "url", remedy=WHOLE_ADDRESS)
-        if self.api_key and written_out(self.api_key) and not is_loopback(self.url):
-            raise refused("a key is written out only for a loopback address", "api_key", remedy="write ${env:NAME}")
+        if self.api_key and written_out(self.api_key):
+            raise refused("the key of an allowed address is a reference", "api_key", remedy="write ${env:NAME}")
         return self
 
     @property
@@ -154,7 +154,16 @@ class ServeModelsConfig(ConfigModel):
     def _jurors_differ(self) -> ServeModelsConfig:
         if twice := repeated(juror.name for juror in self.jury):
             raise refused(f"two jurors are called {twice!r}", "jury", remedy="give each a name")
+        if any(model.api_key and written_out(model.api_key) for model in self.lent.values()):
+            raise refused("the keys of a server's models are references", remedy="write ${env:NAME}")
         return self
+
+    @property
+    def lent(self) -> dict[str, ModelConfig]:
+        """The models by what they are called in `models`; jurors as `jury.0`, `jury.1`, …"""
+        found = {name: getattr(self, name) for name in type(self).model_fields if name != "jury"}
+        named = {name: model for name, model in found.items() if model is not None}
+        return {**named, **{f"jury.{place}": juror for place, juror in enumerate(self.jury)}}
 
 
 class LimitsConfig(ConfigModel):
@@ -180,6 +189,9 @@ class ServeConfig(ConfigModel):
 
     models: ServeModelsConfig = Field(ServeModelsConfig(), description="Models for what a request names none for.")
     api_bases: tuple[ApiBaseConfig, ...] = Field((), description="Addresses that requests may name as api_base.")
+    providers: tuple[Name, ...] = Field(
+        (), description="Providers that requests may name besides those whose key is one variable: ollama, vertex_ai."
+    )
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         FRONT_END, description="Origins of pages that may call the server from a browser."
     )

@@ -84,9 +84,9 @@ def load_config(
     if "name" not in root.entries:
         root = placed(root, ("name",), text_node(storable(path.stem), Place(str(path)), DEFAULT.text), problems)
     problems += path_problems(root)
-    config = _validated(root, option_models, problems)
+    config = validated(root, option_models, problems)
     if problems or config is None:
-        raise ConfigError(_sorted(problems))
+        raise ConfigError(in_order(problems))
     return LoadedConfig(config, origins_of(root, config.snapshot()), path, tuple(files), environment)
 
 
@@ -167,7 +167,7 @@ def _override(root: Node, override: Override, problems: list[Problem]) -> Node:
     return placed(root, override.path, node, problems)
 
 
-def _validated(root: Node, option_models: OptionModels | None, problems: list[Problem]) -> RunConfig | None:
+def validated(root: Node, option_models: OptionModels | None, problems: list[Problem]) -> RunConfig | None:
     """The configuration of a tree, or None and its problems. Where a text is wanted, numbers keep their spelling."""
     complaints: list[Complaint] = []
     config = None
@@ -224,7 +224,7 @@ def _named_once(problem: Problem) -> Problem:
     return replace(problem, message=rest) if colon and key in {path, path.rpartition(".")[2]} else problem
 
 
-def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """In the order of files and lines, the same problem once."""
     unique = list(dict.fromkeys(map(_named_once, problems)))
     return sorted(unique, key=lambda problem: (problem.place.file, problem.place.line) if problem.place else ("", 0))

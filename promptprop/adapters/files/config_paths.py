@@ -72,11 +72,16 @@ def paths_read(snapshot: Json) -> list[Path]:
         path = tuple(str(step) for step in loc)
         if not isinstance(value, str) or value in {"", STDIN}:
             continue
-        if _is_path(path, READ):
+        if is_read(path):
             found.append(Path(value))
         elif _is_path(path, CODE) and (match := _SCRIPT.fullmatch(value)):
             found.append(Path(match[2]))
     return list(dict.fromkeys(found))
+
+
+def is_read(path: tuple[str, ...]) -> bool:
+    """Whether this setting names a file that a run reads."""
+    return _is_path(path, READ)
 
 
 def _paths(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:

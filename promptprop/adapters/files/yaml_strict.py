@@ -111,11 +111,14 @@ def _nearest(path: Path) -> str:
     return f"did you mean {path.parent / close[0]}?" if close else "check its name, and the folder that you are in"
 
 
-def parse_yaml(text: str, file: str) -> Node:
-    """The tree of one document; an empty one is a null node. Raises ConfigError with every problem found."""
+def parse_yaml(text: str, file: str, most_nodes: int | None = None) -> Node:
+    """The tree of one document; an empty one is a null node. Raises ConfigError with every problem found.
+
+    With `most_nodes`, a document of more values and keys is refused once so many were read.
+    """
     if len(text) > MAX_BYTES:
         raise ConfigError(Problem("larger than 5 MB", Place(file)))
-    return _Composer(text, file).compose()
+    return _Composer(text, file, most_nodes).compose()
 
 
 def parse_scalar(text: str) -> str | int | float | bool | None:
@@ -155,8 +158,9 @@ class _Open:
 class _Composer:
     """Builds one tree from events with a stack of its own, so that depth cannot exhaust Python's."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, most_nodes: int | None) -> None:
         self._text = text
+        self._most = most_nodes
         self._file = file
         self._lines = _BREAKS.split(text)
         self._problems: list[Problem] = []
@@ -180,7 +184,10 @@ class _Composer:
 
     def _read(self, events: Iterator[Any]) -> None:
         documents = 0
-        for event in events:
+        for number, event in enumerate(events):
+            if self._most is not None and number > 2 * self._most:  # a collection is two events, its ends
+                self._refuse(f"more than {self._most:,} values", event.start_mark)
+                return
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:

@@ -173,6 +173,14 @@ async def test_a_row_that_cannot_be_used_is_told_with_its_line(
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
+async def test_a_dataset_of_more_rows_than_are_let_in_is_refused(load_changed: Any, real_store: SqlStore) -> None:
+    loaded = load_changed()
+    count = len(list(limited_examples(loaded.config)))
+    await prepare(real_store, loaded, most_rows=count)
+    with pytest.raises(DataError, match=f"more than {count - 1} rows"):
+        await prepare(real_store, loaded, most_rows=count - 1)
+
+
 async def test_splits_are_the_same_from_the_store_as_from_the_file(load_changed: Any, real_store: SqlStore) -> None:
     loaded = load_changed()
     dataset_id = (await prepare(real_store, loaded)).dataset_id

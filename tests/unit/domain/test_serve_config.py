@@ -135,7 +135,12 @@ def test_what_is_no_plain_host_has_no_spelling(text: str) -> None:
     [
         ({"api_bases": ["ftp://x"]}, "does not begin with http"),
         ({"api_bases": ["https://a.example/${env:X}"]}, "cannot hold a reference"),
-        ({"api_bases": [{"url": "https://a.example", "api_key": "sk-1"}]}, "written out only for a loopback"),
+        ({"api_bases": [{"url": "https://a.example", "api_key": "sk-1"}]}, "is a reference"),
+        (
+            {"models": {"task": {"model": "m", "api_base": "http://[::1]/", "api_key": "k"}}},
+            "keys of a server's models",
+        ),
+        ({"models": {"jury": [{"model": "m", "api_base": "http://[::1]/", "api_key": "k"}]}}, "keys of a server's"),
         ({"origins": ["https://a.example/path"]}, "this origin has a path"),
         ({"origins": ["*"]}, "does not begin with http"),
         ({"origins": ["null"]}, "does not begin with http"),
