@@ -3,6 +3,7 @@
 One contract suite per port runs on every implementation (`tests/contracts/`).
 """
 
+from promptprop.ports.jobs import PRIORITIES, JobQueue, JobState, JobStatus, QueueDepth
 from promptprop.ports.loop import (
     AwaitingMetric,
     Brief,
@@ -41,7 +42,7 @@ from promptprop.ports.service import (
     Tokens,
     WishRow,
 )
-from promptprop.ports.sinks import Clock, EventSink, JobQueue, Tick
+from promptprop.ports.sinks import Clock, EventSink, Tick
 from promptprop.ports.storage import (
     CACHE_MODES,
     READING_MODES,
@@ -58,6 +59,7 @@ from promptprop.ports.storage import (
 
 __all__ = [
     "CACHE_MODES",
+    "PRIORITIES",
     "READING_MODES",
     "SCOPES",
     "AuditLog",
@@ -77,6 +79,8 @@ __all__ = [
     "Idempotency",
     "Inbox",
     "JobQueue",
+    "JobState",
+    "JobStatus",
     "KeptAnswer",
     "Ledger",
     "Metric",
@@ -88,6 +92,7 @@ __all__ = [
     "PromptVersion",
     "Question",
     "QuestionBound",
+    "QueueDepth",
     "Queued",
     "RecordedCall",
     "RecordedReply",

@@ -1,4 +1,4 @@
-"""The seams of time, of those who listen, and of the job queue."""
+"""The seams of time and of those who listen."""
 
 from __future__ import annotations
 
@@ -46,16 +46,4 @@ class EventSink(Protocol):
 
     async def close(self) -> None:
         """Flush what is pending. Called once, after the run's last event."""
-        ...
-
-
-class JobQueue(Protocol):
-    """Hands run ids to workers."""
-
-    async def submit(self, run_id: str, priority: int = 0) -> None:
-        """Queue a run; idempotent."""
-        ...
-
-    async def cancel(self, run_id: str) -> None:
-        """Ask for a run to be stopped."""
         ...

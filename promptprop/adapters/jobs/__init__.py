@@ -1,0 +1,1 @@
+"""Jobs by DBOS: the queue, the worker that empties it, and executor ids. Nothing else imports DBOS."""

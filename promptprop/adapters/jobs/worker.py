@@ -1,0 +1,181 @@
+"""The worker's side of the queue: DBOS takes jobs up, and each one runs on the worker's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from promptprop.adapters.jobs.executors import known_slots, try_slot
+from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW
+from promptprop.adapters.jobs.queue import adopt, prepare, requeue
+from promptprop.adapters.storage.connection import translate, translated
+from promptprop.domain.models import Json
+
+log = logging.getLogger("promptprop.jobs")
+
+Job = Callable[[str], Awaitable[Mapping[str, Json]]]
+POLL_SECONDS = 0.4  # how soon a queued job is seen; each look takes 2 ms of processor time
+ROUND_SECONDS = 5.0  # how soon what others left behind is seen
+MOST_STARTS = 20  # of one job: one whose workers die again and again is given up
+DRAIN_SECONDS = 8.0  # for runs to stop in good order: those that take longer are taken up elsewhere as after a kill
+THREADS_SECONDS = 1.0
+SELDOM_SECONDS = 60.0  # how often DBOS looks after what is not used here
+OWN_QUEUE = "_dbos_internal_queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a worker works: the jobs' database, its executor id, its host's locks, and what it may take up."""
+
+    url: str
+    executor: str
+    slots: Path
+    version: str
+    concurrency: int = 4
+
+
+@dataclass(slots=True)
+class Worker:
+    """Takes up jobs until it is told to stop. One in a process: DBOS knows but one of itself."""
+
+    post: Post
+    job: Job
+    tidy: Callable[[], Awaitable[None]] | None = None
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def work(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set, then drain: runs are interrupted, and their jobs go back to the queue.
+
+        `tidy` is called as work begins and every few seconds. Raises StorageError where the queue is out of reach.
+        """
+        dbos = self._launch()
+        rounds = asyncio.create_task(self._rounds(dbos))
+        ended = asyncio.create_task(stopping.wait())
+        log.info("the worker %s takes up runs", self.post.executor, extra={"concurrency": self.post.concurrency})
+        try:
+            await asyncio.wait({rounds, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if rounds.done():
+                rounds.result()
+        finally:
+            ended.cancel()
+            rounds.cancel()
+            await asyncio.wait({rounds, ended})
+            await self._drain(dbos)
+
+    def _launch(self) -> Any:
+        """DBOS, at work on this thread's event loop."""
+        with translated(self.post.url):
+            prepare(self.post.url)
+        from dbos import DBOS, DBOSPortableJSONSerializer
+
+        from promptprop.adapters.jobs.vendor import quiet
+
+        config: dict[str, Any] = {
+            "name": APPLICATION,
+            "system_database_url": self.post.url,
+            "dbos_system_schema": SCHEMA,
+            "serializer": DBOSPortableJSONSerializer(),
+            "executor_id": self.post.executor,
+            "application_version": self.post.version,
+            "sys_db_pool_size": 4,
+            "max_executor_threads": 8,
+            "notification_listener_polling_interval_sec": SELDOM_SECONDS,  # nobody here waits for notifications
+            "scheduler_polling_interval_sec": SELDOM_SECONDS,  # nor is anything scheduled
+            "run_migrations": False,
+        }
+        dbos = DBOS(config=config)
+        quiet()
+
+        async def attend(run_id: str) -> Mapping[str, Json]:
+            return await self._attend(run_id)
+
+        step = DBOS.step(name="work", preemptible=True)(attend)
+
+        async def run(run_id: str) -> Any:
+            return await step(run_id)
+
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MOST_STARTS)(run)
+        # a queue of DBOS's own kind, held in memory: each worker has a concurrency of its own, and polls need one query
+        dbos._registry._register_internal_queue(
+            QUEUE, worker_concurrency=self.post.concurrency, polling_interval_sec=POLL_SECONDS
+        )
+        dbos._registry._register_internal_queue(OWN_QUEUE, polling_interval_sec=SELDOM_SECONDS)
+        DBOS.launch()
+        dbos._background_jobs_stop_event.set()  # every second it looks for delays and time limits, which no job has
+        DBOS.set_latest_application_version(self.post.version)  # also where a newer one was tried and given up
+        return dbos
+
+    async def _attend(self, run_id: str) -> Mapping[str, Json]:
+        """Work on one job. While the worker drains, CancelledError leaves the job as one that is not done."""
+        task = asyncio.current_task()
+        if self.draining.is_set() or task is None:
+            raise asyncio.CancelledError
+        self.tasks.add(task)
+        try:
+            outcome = await self.job(run_id)
+        finally:
+            self.tasks.discard(task)
+        if self.draining.is_set() and outcome.get("reason") == "interrupted":
+            raise asyncio.CancelledError
+        return outcome
+
+    async def _rounds(self, dbos: Any) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._take_over, dbos)
+                if self.tidy is not None:
+                    await self.tidy()
+            except Exception:
+                log.exception("what others left behind could not be looked up; it is tried again")
+            await asyncio.sleep(ROUND_SECONDS)
+
+    def _take_over(self, dbos: Any) -> None:
+        """Queue again what executors of this host had in hand that work no more, and what an older version had."""
+        database = dbos._sys_db
+        for name in known_slots(self.post.slots):
+            slot = None if name == self.post.executor else try_slot(self.post.slots, name)
+            if slot is None:
+                continue
+            try:  # while the lock is ours nobody else can be this executor
+                if found := requeue(database, name):
+                    log.warning("%d jobs of the executor %s, which has ended, are queued again", len(found), name)
+            finally:
+                slot.release()
+        adopt(database, self.post.version)
+
+    async def _drain(self, dbos: Any) -> None:
+        """Stop in good order: no new jobs, runs interrupted, jobs back in the queue. Takes less than ten seconds."""
+        self.draining.set()
+        for event in dbos.background_thread_stop_events:
+            event.set()
+        taking = [one for one in threading.enumerate() if one.name.startswith("queue-worker-")]
+        tasks = set(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            log.info("%d runs are interrupted; their jobs go back to the queue", len(tasks))
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+            if late:
+                log.warning("%d runs did not stop within %g seconds", len(late), DRAIN_SECONDS)
+        for thread in taking:
+            await asyncio.to_thread(thread.join, THREADS_SECONDS)
+        try:
+            back = await asyncio.to_thread(requeue, dbos._sys_db, self.post.executor)
+        except Exception as error:
+            raise translate(error) from error
+        log.info("the worker %s ends; %d jobs are back in the queue", self.post.executor, len(back))
+
+
+def leave() -> None:
+    """Let DBOS go; only where the process goes on, as in tests: it waits for its threads."""
+    from dbos import DBOS
+
+    with suppress(Exception):
+        DBOS.destroy(destroy_registry=True)
