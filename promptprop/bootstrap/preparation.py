@@ -49,18 +49,20 @@ async def prepare(
     *,
     prompts: tuple[Program, tuple[Candidate, ...]] | None = None,
     most_rows: int | None = None,
+    dataset_id: str | None = None,
 ) -> Prepared:
     """Read prompts and data, store the dataset, and check that all fits together. Raises ConfigError, DataError.
 
-    A dataset of more than `most_rows` rows is refused.
+    A dataset of more than `most_rows` rows is refused. One that is stored already, as `dataset_id`, is not read again.
     """
     from promptprop.adapters.files.prompts import read_prompts
 
     config = loaded.config
     program, seeds = prompts or read_prompts(config)
     check_variables(config, program, seeds)
-    dataset_id = await store.put_dataset(config.name, limited_examples(config, most_rows))
-    templates = templates_of(config)
+    dataset_id = dataset_id or await store.put_dataset(config.name, limited_examples(config, most_rows))
+    refining = ("refiner",) if config.optimizer.name == "iterate" else ()
+    templates = templates_of(config, (*SEARCHING, *refining))
     snapshot = {
         "engine": __version__,
         "config": config.snapshot(),
@@ -123,7 +125,7 @@ def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candida
     """Each prompt uses only what a column or an earlier step supplies, and uses something. Raises ConfigError."""
     from promptprop.adapters.files.config_problems import closest
     from promptprop.adapters.files.datasets import Columns
-    from promptprop.roles.template import prompt_variables
+    from promptprop.roles.template import INSTRUCTION, variables_of, variables_sent
 
     columns = set(Columns(config.data.inputs).variables)
     problems = []
@@ -131,7 +133,9 @@ def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candida
         known = set(columns)
         for step in program.steps:
             prompt = seed.prompts[step.id]
-            used = prompt_variables(prompt)
+            used = variables_sent(prompt)
+            if prompt.frame and INSTRUCTION not in variables_of(prompt.frame):
+                problems.append(Problem("the frame has no {{ instruction }}", remedy="put it where the text goes"))
             for name in sorted(used - known):
                 near = closest(name, known)
                 listed = f"list the column under data.inputs; known are: {', '.join(sorted(known))}"

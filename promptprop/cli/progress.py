@@ -272,9 +272,11 @@ def _told_of_search(event: facts.Event, history: History) -> str:
         )
     if isinstance(event, facts.RoundEnded):
         children = sum(1 for record in history.candidates.values() if record.round == event.round)
-        return f"round {event.round}: best {score(event.score)} on select, {event.promoted} of {children} promoted"
+        split = "train" if "train" in history.record(event.best_id).scores else "select"
+        return f"round {event.round}: best {score(event.score)} on {split}, {event.promoted} of {children} promoted"
     if isinstance(event, facts.SearchEnded) and history.activity == "optimize":
-        return "search ended; the shortlist meets rows that it has not seen"
+        held_out = history.rows.get("test")
+        return f"search ended; {'the shortlist meets rows that it has not seen' if held_out else 'no row is held out'}"
     if isinstance(event, facts.CandidateScored) and history.activity == "evaluate":
         return f"scored: {score(event.score)} on {counted(event.score.n, 'row')}"
     if isinstance(event, facts.GateLooked) and event.replicates:

@@ -49,6 +49,9 @@ class PromptConfig(ConfigModel):
     text: str | None = Field(None, description="The prompt as one user message.")
     messages: tuple[MessageConfig, ...] | None = Field(None, min_length=1, description="The prompt as messages.")
     literal: Flag = Field(False, description="Send the text as it is, braces and all: no {{ variables }}.")
+    frame: Name | None = Field(
+        None, description="A template around a literal text: {{ instruction }} is the text, and variables as elsewhere."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> PromptConfig:
@@ -56,6 +59,8 @@ class PromptConfig(ConfigModel):
         if len(given) != 1:
             said = "got " + " and ".join(given) if given else "got none"
             raise refused(f"a prompt takes exactly one of file, text and messages, {said}", *given[1:2])
+        if self.frame and not self.literal:
+            raise refused("a frame stands around a literal text", "frame", remedy="set literal: true")
         return self
 
 

@@ -1,7 +1,6 @@
 """The nouns of the field as frozen values: prompts, programs, candidates, examples, requests, replies, evaluations.
 
-Money is an integer of 10⁻¹² USD (`picousd`), `None` where a price is unknown. Scores lie in [0, 1]. Ids of prompts,
-candidates and requests are content hashes, so that equal contents meet under one id on every machine.
+Money is an integer of 10⁻¹² USD (`picousd`), None where it is unknown. Scores lie in [0, 1]. Ids are content hashes.
 """
 
 from __future__ import annotations
@@ -66,10 +65,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A template: messages with `{{ variables }}`; `literal` texts are sent as they are, braces and all."""
+    """A template: messages with `{{ variables }}`, or `literal` texts, sent as they are or inside of a `frame`."""
 
     messages: tuple[Message, ...]
     literal: bool = False
+    frame: str = ""
 
     @classmethod
     def of(cls, text: str, *, literal: bool = False) -> Prompt:
@@ -86,8 +86,8 @@ class Prompt:
         parts = re.split(r"^### (system|user|assistant)[ \t]*\n", text, flags=re.MULTILINE)
         if len(parts) == 1 or parts[0].strip():
             return cls.of(text, literal=literal)
-        messages = zip(parts[1::2], parts[2::2], strict=True)
-        return cls(tuple(Message(role, content.strip("\n")) for role, content in messages), literal)
+        pairs = zip(parts[1::2], parts[2::2], strict=True)
+        return cls(tuple(Message(role, content.strip("\n")) for role, content in pairs), literal)
 
     @property
     def text(self) -> str:
@@ -98,17 +98,18 @@ class Prompt:
 
     @property
     def length(self) -> int:
-        """Characters over all messages."""
-        return sum(len(message.content) for message in self.messages)
+        """Characters over all messages, each in its frame."""
+        return sum(len(message.content) + len(self.frame) for message in self.messages)
 
     def as_json(self) -> Json:
         """A plain value that `from_json` reads back."""
-        return {"messages": [[m.role, m.content] for m in self.messages], "literal": self.literal}
+        framed = {"frame": self.frame} if self.frame else {}
+        return {"messages": [[m.role, m.content] for m in self.messages], "literal": self.literal, **framed}
 
     @classmethod
     def from_json(cls, value: Json) -> Prompt:
         """The inverse of `as_json`."""
-        return cls(tuple(Message(role, content) for role, content in value["messages"]), value["literal"])
+        return cls(tuple(Message(*pair) for pair in value["messages"]), value["literal"], value.get("frame", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +386,7 @@ class Evaluation:
 class Ask:
     """A question to a role: its inputs fill the role's template. Children of a round differ by `replicate`."""
 
-    role: Literal["critic", "rewriter", "reflector", "juror", "manager", "synthesizer", "linter"]
+    role: Literal["critic", "rewriter", "refiner", "reflector", "juror", "manager", "synthesizer", "linter"]
     inputs: Mapping[str, Json]
     replicate: int = 0
 

@@ -228,6 +228,7 @@ class RolesConfig(ConfigModel):
 
     critic: RoleConfig | None = Field(None, description="Says why failures failed.")
     rewriter: RoleConfig | None = Field(None, description="Writes new prompts.")
+    refiner: RoleConfig | None = Field(None, description="Reads failures and writes the prompt, for `iterate`.")
     juror: RoleConfig | None = Field(None, description="Scores answers.")
     manager: RoleConfig | None = Field(None, description="Drafts the rubric.")
     synthesizer: RoleConfig | None = Field(None, description="Invents rows.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -256,7 +256,8 @@ class _Search:
 
     def _candidate(self, texts: Mapping[str, str]) -> Candidate | None:
         """The candidate with these texts, kept and told when it is new; None where it cannot be used."""
-        prompts = {step: Prompt.of(texts[step]) for step in self.best.prompts}
+        kinds = self.best.prompts.items()
+        prompts = {step: replace(kind, messages=Prompt.of(texts[step]).messages) for step, kind in kinds}
         candidate = Candidate(
             prompts, parents=(self.parent.id,), hypothesis=Hypothesis("reflection", "a reflection on a few rows")
         )

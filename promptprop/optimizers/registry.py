@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OPTIMIZERS: dict[str, str] = {
     "backprop": "promptprop.optimizers.backprop:Backprop",
     "classic": "promptprop.optimizers.classic:Classic",
+    "iterate": "promptprop.optimizers.iterate:Iterate",
     "gepa": "promptprop.optimizers.gepa:Gepa",
     "random": "promptprop.optimizers.random_edits:RandomEdits",
 }

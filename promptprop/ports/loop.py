@@ -170,7 +170,10 @@ class Workbench(Protocol):
         ...
 
     def hold(self, evaluations: int, longest: int) -> None:
-        """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
+        """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost.
+
+        A `longest` of 0 tells that the search is over, and releases what was held.
+        """
         ...
 
     async def review(self, request: ReviewRequest) -> Ruling:

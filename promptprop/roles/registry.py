@@ -13,13 +13,18 @@ from promptprop.ports import Role
 ROLES: dict[str, str] = {
     "critic": "promptprop.roles.critic:Critic",
     "rewriter": "promptprop.roles.rewriter:Rewriter",
+    "refiner": "promptprop.roles.refiner:Refiner",
     "juror": "promptprop.roles.juror:Juror",
     "manager": "promptprop.roles.manager:Manager",
     "synthesizer": "promptprop.roles.synthesizer:Synthesizer",
     "linter": "promptprop.roles.linter:Linter",
 }
 OWN_WORDS: dict[str, str] = {"reflector": "promptprop.roles.reflector:Reflector"}  # roles without a template
-ANSWERED_BY: dict[str, RoleName] = {"reflector": "rewriter", "linter": "critic"}  # roles without a model of their own
+ANSWERED_BY: dict[str, RoleName] = {  # roles without a model of their own
+    "refiner": "rewriter",
+    "reflector": "rewriter",
+    "linter": "critic",
+}
 
 REPAIR = (
     "Your reply could not be used: {problem}.\nAnswer again, with nothing but the reply in the form that was asked for."
@@ -54,6 +59,7 @@ def check_templates(templates: Mapping[str, str]) -> None:
     of_role: dict[str, dict[str, Json]] = {
         "critic": {"prompts": {"main": "{{ x }}"}},
         "rewriter": {"prompts": {"main": Prompt.of("{{ x }}")}},
+        "refiner": {"prompts": {"main": Prompt.of("{{ x }}")}},
         "synthesizer": {"kind": "edge", "count": 1, "names": ["x"], "labels": ["x"], "expects": True},
         "linter": {"prompt": "x", "variables": ["x"], "labels": ["x"]},
     }

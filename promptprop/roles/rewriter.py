@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Json, Message, Prompt, storable
@@ -133,8 +133,8 @@ def _rewritten(step: str, text: Json, parent: Prompt) -> Prompt:
         raise ValueError(f"the prompt of step {step!r} must be a text that is not empty")
     text = storable(text.strip())  # JSON can spell what no database can hold
     if len(parent.messages) == 1:
-        return Prompt((Message(parent.messages[0].role, text),), parent.literal)
-    prompt = Prompt.from_text(text, literal=parent.literal)
+        return replace(parent, messages=(Message(parent.messages[0].role, text),))
+    prompt = replace(parent, messages=Prompt.from_text(text).messages)
     if [message.role for message in prompt.messages] != [message.role for message in parent.messages]:
         headings = ", ".join(f"### {message.role}" for message in parent.messages)
         raise ValueError(f"the prompt of step {step!r} must keep its messages, each under its heading: {headings}")

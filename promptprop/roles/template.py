@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from promptprop.roles.sandbox import PromptEnvironment
 
+INSTRUCTION = "instruction"  # the variable of a frame that the prompt's own text fills
+
 
 @lru_cache(maxsize=1)
 def _role_environment() -> Environment:
@@ -62,6 +64,11 @@ def _read(text: str) -> _Compiled:
         raise ConfigError(_unreadable(error)) from error
 
 
+def plain_parts(text: str) -> tuple[tuple[str, bool], ...] | None:
+    """The parts of a template that only puts variables between texts; None for one that does more."""
+    return _read(text).plain
+
+
 def _plain(tree: TemplateNode) -> tuple[tuple[str, bool], ...] | None:
     """The parts of a template that only puts variables between texts: each with whether it names a variable."""
     from jinja2 import nodes
@@ -73,6 +80,8 @@ def _plain(tree: TemplateNode) -> tuple[tuple[str, bool], ...] | None:
                 parts.append((node.data, False))
             elif isinstance(node, nodes.Name):
                 parts.append((node.name, True))
+            elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+                parts.append((node.value, False))
             else:
                 return None
     return tuple(parts)
@@ -106,6 +115,20 @@ def prompt_variables(prompt: Prompt) -> frozenset[str]:
     return frozenset().union(*(variables_of(message.content) for message in prompt.messages))
 
 
+def variables_sent(prompt: Prompt) -> frozenset[str]:
+    """The names that must be known before a prompt is sent: its own, or those of its frame. Raises ConfigError."""
+    return variables_of(prompt.frame) - {INSTRUCTION} if prompt.frame else prompt_variables(prompt)
+
+
+def escaped(text: str) -> str:
+    """The template that gives this text, whatever braces are in it.
+
+    >>> escaped("a {{ b }}")
+    "a {{ '{' }}{{ '{' }} b }}"
+    """
+    return text.replace("{", "{{ '{' }}").replace("\r", "{{ '\\r' }}")
+
+
 def fill(text: str, values: Mapping[str, Json]) -> str:
     """A role's template with its values in. Raises ConfigError where a value is missing or the sandbox refuses."""
     try:
@@ -122,7 +145,10 @@ def fill_prompt(prompt: Prompt, values: Mapping[str, Json], demos: Sequence[Demo
 
     Raises ConfigError where a value is missing or grows too large.
     """
-    if prompt.literal:
+    if prompt.frame:
+        told = [(message.role, {**values, INSTRUCTION: message.content}) for message in prompt.messages]
+        messages = tuple(Message(role, _filled(prompt.frame, known)) for role, known in told)
+    elif prompt.literal:
         messages = prompt.messages
     else:
         messages = tuple(Message(message.role, _filled(message.content, values)) for message in prompt.messages)

@@ -64,4 +64,4 @@ def uses_of(candidate: Candidate) -> int:
     >>> uses_of(Candidate({"main": Prompt.of("{{ text }} … again: {{ text }}")}))
     2
     """
-    return max(1, *(prompt.text.count("{{") for prompt in candidate.prompts.values()))
+    return max(1, *((prompt.frame or prompt.text).count("{{") for prompt in candidate.prompts.values()))

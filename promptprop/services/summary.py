@@ -13,7 +13,7 @@ def summary_of(history: History) -> dict[str, Json]:
     scores: dict[str, facts.Estimate] = dict(history.record(history.best_id).scores)
     if history.test:
         scores = {"test": history.test.winner}
-    elif history.trajectory:
+    elif history.trajectory and (not scores or "select" in scores):
         scores = {"select": history.trajectory[-1].score}
     split = next(iter(scores), "select")
     return {

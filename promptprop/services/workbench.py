@@ -123,8 +123,8 @@ class LiveWorkbench:
         await self._kit.store.keep_candidate(self._kit.run_id, proposal)
 
     def hold(self, evaluations: int, longest: int) -> None:
-        """Hold back what `evaluations` more evaluations of prompts up to `longest` characters can cost; 0 releases."""
-        self._searching = evaluations > 0
+        """Hold back for so many evaluations; a `longest` of 0 ends the search, after which no deadline cuts it."""
+        self._searching = longest > 0
         kit = self._kit
         inputs, questions = kit.longest_inputs * self._uses, questions_of(kit.scorer)
         kit.ledger.hold(reserve_for(kit.program, kit.endpoints, inputs, evaluations, longest, questions))

@@ -115,12 +115,13 @@ def _baseline_of(value: Mapping[str, Json]) -> Baseline:
 
 def _prompt_json(prompt: Prompt) -> Json:
     messages = [{"role": message.role, "lines": message.content.split("\n")} for message in prompt.messages]
-    return {"messages": messages, "literal": True} if prompt.literal else {"messages": messages}
+    framed = {"frame": prompt.frame} if prompt.frame else {}
+    return {"messages": messages, "literal": True, **framed} if prompt.literal else {"messages": messages}
 
 
 def _prompt_of(value: Mapping[str, Json]) -> Prompt:
     messages = tuple(Message(message["role"], "\n".join(message["lines"])) for message in value["messages"])
-    return Prompt(messages, bool(value.get("literal", False)))
+    return Prompt(messages, bool(value.get("literal", False)), str(value.get("frame", "")))
 
 
 def _row_json(row: BaselineRow) -> dict[str, Json]:

@@ -50,7 +50,8 @@ def prompt_document(candidate: Candidate, program: Program) -> Json:
     for step in program.steps:
         prompt = candidate.prompts[step.id]
         messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        steps.append({"id": step.id, "output": step.output, "literal": prompt.literal, "messages": messages})
+        framed = {"frame": prompt.frame} if prompt.frame else {}
+        steps.append({"id": step.id, "output": step.output, "literal": prompt.literal, **framed, "messages": messages})
     demos = [
         {"example_id": demo.example_id, "inputs": dict(demo.inputs), "output": demo.output} for demo in candidate.demos
     ]
@@ -104,6 +105,8 @@ def to_markdown(candidate: Candidate, program: Program) -> str:
     lines = [f"# Prompt {candidate.id}", ""]
     for step in program.steps:
         lines += [f"## Step `{step.id}` → `{step.output}`", ""]
+        if frame := candidate.prompts[step.id].frame:
+            lines += ["### Frame", "", _fenced(frame, "text"), ""]
         for message in candidate.prompts[step.id].messages:
             lines += [f"### {message.role}", "", _fenced(message.content, "text"), ""]
     if candidate.demos:

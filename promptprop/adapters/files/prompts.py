@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -60,7 +61,11 @@ def _read_or_note(source: PromptConfig, problems: list[Problem]) -> Prompt | Non
 
 
 def read_prompt(source: PromptConfig) -> Prompt:
-    """The prompt that a configuration names. Raises ConfigError."""
+    """The prompt that a configuration names, in its frame. Raises ConfigError."""
+    return replace(_read_text(source), frame=storable(source.frame or ""))
+
+
+def _read_text(source: PromptConfig) -> Prompt:
     if source.file is not None:
         path = Path(source.file)
         documents = {".yaml": parse_yaml, ".yml": parse_yaml, ".json": _parse_json}
@@ -115,4 +120,4 @@ def _document(root: Node, file: str, *, literal: bool) -> Prompt:
         problems = [problem_at(root, c, lambda loc: keys_at(PromptConfig, loc)) for c in complaints_of(error)]
         raise ConfigError(problems) from None
     prompt = read_prompt(found)
-    return Prompt(prompt.messages, literal or prompt.literal)
+    return replace(prompt, literal=literal or prompt.literal)

@@ -8,7 +8,8 @@ from pprint import pformat
 
 from promptprop.adapters.files.exporters import prompt_document
 from promptprop.domain.errors import UsageError
-from promptprop.domain.models import Candidate, Program, demo_block
+from promptprop.domain.models import Candidate, Program, Prompt, demo_block
+from promptprop.roles.template import INSTRUCTION, plain_parts
 
 # A jinja variable, plain or dotted; \s holds the blanks that jinja allows around it.
 _VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*\}\}")
@@ -38,7 +39,7 @@ def render(step={first!r}, /, **variables):
     """
     prompt = PROMPTS[step]
     messages = [dict(message) for message in prompt["messages"]]
-    if not prompt["literal"]:
+{framing}    if not prompt["literal"]:
         for message in messages:
             text = re.sub(r"\\r\\n|\\r", "\\n", message["content"])
             message["content"] = _VARIABLE.sub(lambda match: _value(match[1], variables), text)
@@ -61,6 +62,14 @@ def _value(name, variables):
 '''
 
 
+_FRAMING = """    if "frame" in prompt:
+        for message in messages:
+            known = {**variables, "instruction": message["content"]}
+            parts = (_value(part, known) if variable else part for part, variable in prompt["frame"])
+            message["content"] = "".join(parts)
+"""
+
+
 def to_python(candidate: Candidate, program: Program) -> str:
     """A module with the constant `PROMPTS` and `render(**variables)`, which fills `{{ name }}`.
 
@@ -71,6 +80,7 @@ def to_python(candidate: Candidate, program: Program) -> str:
     for step in program.steps:
         prompt = candidate.prompts[step.id]
         if prompt.literal:
+            names |= dict.fromkeys(name for name, variable in _frame(prompt) if variable and name != INSTRUCTION)
             continue
         for message in prompt.messages:
             names |= dict.fromkeys(_variables(step.id, message.content))
@@ -78,14 +88,29 @@ def to_python(candidate: Candidate, program: Program) -> str:
     roots = dict.fromkeys(name.split(".")[0] for name in names)
     call = ", ".join(f"{name}=…" for name in roots if name not in filled and not keyword.iskeyword(name))
     prompts = {step["id"]: {key: step[key] for key in ("output", "literal", "messages")} for step in steps}
+    for step in program.steps:
+        if frame := _frame(candidate.prompts[step.id]):
+            prompts[step.id]["frame"] = [list(part) for part in frame]
     return _MODULE.format(
         id=candidate.id,
+        framing=_FRAMING if any(prompt.frame for prompt in candidate.prompts.values()) else "",
         call=call,
         prompts=pformat(prompts, width=110, sort_dicts=False),
         demos=pformat(demo_block(candidate.demos), width=110),
         pattern=_VARIABLE.pattern,
         first=program.steps[0].id,
     )
+
+
+def _frame(prompt: Prompt) -> tuple[tuple[str, bool], ...]:
+    """The frame in parts, each with whether it names a variable. Raises UsageError for one that does more."""
+    parts = plain_parts(prompt.frame) if prompt.frame else ()
+    if parts is None:
+        raise UsageError(
+            "the frame of the prompt uses more than {{ name }}",
+            remedy="export it as json or yaml, and fill it with jinja",
+        )
+    return parts
 
 
 def _variables(step: str, text: str) -> list[str]:

@@ -159,7 +159,8 @@ def verdict_sentence(report: Report) -> str:
     """What may be claimed, in one sentence that begins with the verdict."""
     delta = report.delta
     if report.verdict == "untested" or delta is None:
-        return "untested: the sealed test was not opened, so nothing is claimed"
+        why = "the sealed test was not opened" if report.history.rows.get("test", 1) else "no row is held out"
+        return f"untested: {why}, so nothing is claimed"
     if report.verdict == "unchanged":
         if len(report.history.candidates) == 1:
             return "unchanged: the search came to no rewrite, so the seed stays"

@@ -62,6 +62,14 @@ def test_a_prompt_without_variables_is_refused_unless_it_is_literal(load_changed
     check_variables(config, Program((Step("main", "output"),)), [literal])
 
 
+def test_a_frame_needs_the_text_and_known_variables(load_changed: Any) -> None:
+    def framed(frame: str) -> str:
+        return refused(load_changed, {"text": "Route {{ the", "literal": True, "frame": frame})
+
+    assert "the frame has no {{ instruction }}" in framed("Input: {{ text }}")
+    assert "uses {{ txt }}" in framed("{{ instruction }} {{ txt }}")
+
+
 def test_the_same_problem_of_two_seeds_is_told_once(load_changed: Any) -> None:
     assert refused(load_changed, ["One {{ zebra }}{{ text }}", "Two {{ zebra }}{{ text }}"]).count("zebra") == 1
 

@@ -98,6 +98,14 @@ def test_a_prompt_of_several_messages_reads_back_from_its_text_and_its_json(
     assert prompt.length == sum(len(message.content) for message in messages)
 
 
+def test_a_frame_is_part_of_what_is_sent_and_stored() -> None:
+    prompt = Prompt((Message("user", "{{ x }}"),), True, "Do: {{ instruction }}")
+    assert Prompt.from_json(json.loads(json.dumps(prompt.as_json()))) == prompt
+    assert prompt.text == "{{ x }}"
+    assert prompt.length == 7 + 21
+    assert "frame" not in Prompt.of("a").as_json(), "ids of prompts that have none stay as they were"
+
+
 @pytest.mark.parametrize("text", ["plain", "before\n### user\nafter", "### robot\nhello", ""])
 def test_a_text_without_leading_headings_is_one_user_message(text: str) -> None:
     assert Prompt.from_text(text) == Prompt.of(text)
@@ -117,6 +125,7 @@ def test_a_candidate_is_named_by_its_texts_and_demos_alone() -> None:
         Candidate({"other": Prompt.of(braces)}, demos),
         Candidate({"main": Prompt.of(braces + " ")}, demos),
         Candidate({"main": Prompt.of(braces, literal=True)}, demos),
+        Candidate({"main": Prompt((Message("user", braces),), True, "{{ instruction }}")}, demos),
         Candidate({"main": Prompt((Message("system", braces),))}, demos),
         Candidate(prompts, (Demo("r2", {"b": 1, "a": 2}, "out"),)),
         Candidate(prompts, (Demo("r1", {}, "out"),)),

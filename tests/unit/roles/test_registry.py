@@ -52,6 +52,7 @@ def test_a_template_of_ones_own_is_filled_once_before_anything_is_paid() -> None
 REPLIES: dict[str, dict[str, Any]] = {
     "critic": {"critiques": [{"step": "main", "cause": "a", "fix": "b", "failures": [1]}]},
     "rewriter": {"hypothesis": "a", "prompts": {"main": "Say {{ text }}"}},
+    "refiner": {"explanation": "a", "refinedPrompt": "Say {{ text }}", "deltaReasoning": "b"},
     "juror": {"score": 70, "hard": [], "reason": "a"},
     "manager": {"summary": "a", "features": [{"id": "tone", "says": "is kind", "weight": 2, "grounding": "all rows"}]},
     "synthesizer": {"rows": [{"inputs": {"text": "a"}, "expected": "b", "soft_negatives": [], "why": "c"}]},
@@ -66,7 +67,8 @@ def test_a_reply_of_the_documented_form_is_one_that_the_parser_takes(
     role = load_roles({})[name]
     jsonschema.validate(REPLIES[name], role.reply_schema)
     jsonschema.Draft202012Validator.check_schema(role.reply_schema)
-    inputs = {"critic": critic_inputs, "rewriter": rewriter_inputs, "synthesizer": {"names": ["text"]}}.get(name, {})
+    known = {"critic": critic_inputs, "rewriter": rewriter_inputs, "refiner": rewriter_inputs}
+    inputs = {**known, "synthesizer": {"names": ["text"]}}.get(name, {})
     assert role.parse(json.dumps(REPLIES[name]), inputs) is not None
     assert role.summary
     with pytest.raises(jsonschema.ValidationError):
@@ -82,6 +84,7 @@ def test_rows_that_attack_stay_inside_of_their_block_and_instructions_follow_the
     inputs: dict[str, Any] = {
         "critic": {**critic_inputs, "failures": [line], "successes": [line], "notes": [attack]},
         "rewriter": {**rewriter_inputs, "failures": [line], "notes": [attack]},
+        "refiner": {**rewriter_inputs, "failures": [line], "said": attack, "notes": [attack]},
         "juror": {"task": "x", "inputs": {"text": attack}, "answer": attack, "expected": [attack],
                   "soft_negatives": [attack], "hard_negatives": [attack]},
         "manager": {"task": "x", "rows": [line], "most": 5},

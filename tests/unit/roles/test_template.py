@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from promptprop.domain.errors import ConfigError
 from promptprop.domain.models import Message, Prompt, text_of
 from promptprop.roles import template as subject
 from promptprop.roles.sandbox import DEEPEST, FILTERS, METER, MOST_WORK, TURN, Meter, PromptEnvironment
-from promptprop.roles.template import fill, fill_prompt, prompt_variables, variables_of
+from promptprop.roles.template import escaped, fill, fill_prompt, prompt_variables, variables_of, variables_sent
 
 VALUES: dict[str, Any] = {
     "text": "one two three", "none": None, "flag": True, "number": 3, "words": ["b", "a"], "empty": [], "key": "name",
@@ -143,6 +144,22 @@ def test_the_variables_of_a_prompt_are_told(text: str, names: set[str]) -> None:
 
 def test_a_column_may_be_called_like_a_function_of_the_template_language() -> None:
     assert filled("{{ range }} {{ dict }}", {"range": "0-9", "dict": {"a": 1}}) == '0-9 {"a": 1}'
+
+
+@pytest.mark.parametrize("text", ["plain", "{{ x }} {% if %} {# no #}", "{", "{{ '{' }}", "a\r\nb\r", "\n\n", "}}{%-"])
+def test_braces_are_no_template_in_any_part_of_a_framed_prompt(text: str) -> None:
+    prompt = Prompt.of(text, literal=True)
+    framed = replace(prompt, frame=f"Task: {escaped(text)}\n\nDo: {{{{ instruction }}}}\n\nInput: {{{{ query }}}}")
+    (message,) = fill_prompt(framed, {"query": text})
+    assert message == Message("user", f"Task: {text}\n\nDo: {text}\n\nInput: {text}")
+
+
+def test_a_frame_tells_which_variables_it_needs_and_its_text_none() -> None:
+    prompt = Prompt((Message("user", "{{ x }}"),), literal=True, frame="{{ instruction }} {{ query }}")
+    assert prompt_variables(prompt) == frozenset()
+    assert variables_sent(prompt) == {"query"}
+    with pytest.raises(ConfigError, match="query"):
+        fill_prompt(prompt, {})
 
 
 def test_a_literal_prompt_is_sent_as_it_is() -> None:

@@ -37,6 +37,11 @@ def test_a_text_file_is_one_user_message(tmp_path: Path) -> None:
     assert [seed.prompts["main"] for seed in seeds] == [Prompt.of("# Title\n\nRoute {{ text }}", literal=True)]
 
 
+def test_a_literal_text_stands_in_its_frame() -> None:
+    _, (seed,) = read_prompts(config(prompt={"text": "{{", "literal": True, "frame": "{{ instruction }}: {{ text }}"}))
+    assert seed.prompts["main"] == Prompt((Message("user", "{{"),), True, "{{ instruction }}: {{ text }}")
+
+
 @given(st.lists(st.builds(Message, ROLES, CONTENTS), min_size=2, max_size=4))
 def test_a_prompt_of_several_messages_is_read_back_from_its_text(messages: list[Message]) -> None:
     prompt = Prompt(tuple(messages))

@@ -105,6 +105,29 @@ def test_the_python_module_agrees_with_the_template_language(parts: list[str], v
     assert renderer(candidate)(a=value, b="{{ a }}") == filled(candidate.prompts["main"], a=value, b="{{ a }}")
 
 
+FRAMED = Candidate(
+    {"main": Prompt((Message("user", "{{ x }}"),), True, "T: {{ '{' }}\n\n{{ instruction }} {{ text }}")}
+)
+
+
+@pytest.mark.parametrize("format_name", ["json", "yaml", "markdown"])
+def test_a_frame_is_exported_beside_its_text(format_name: str) -> None:
+    assert "{{ instruction }} {{ text }}" in exported(FRAMED, format_name)
+    assert "frame" not in exported(single("a"), format_name).lower()
+
+
+def test_the_python_module_puts_a_literal_text_into_its_frame() -> None:
+    assert renderer(FRAMED)(text="{{ y }}") == [{"role": "user", "content": "T: {\n\n{{ x }} {{ y }}"}]
+    with pytest.raises(KeyError, match="text"):
+        renderer(FRAMED)()
+
+
+def test_a_frame_that_does_more_than_name_variables_is_no_python_module() -> None:
+    prompt = Prompt((Message("user", "a"),), True, "{% if text %}{{ instruction }}{% endif %}")
+    with pytest.raises(UsageError, match="frame"):
+        export_prompt(Candidate({"main": prompt}), ONE, "python")
+
+
 def test_the_python_module_sends_literal_texts_as_they_are() -> None:
     assert renderer(single("{% if %} {{ x }}\r\n", literal=True))() == [
         {"role": "user", "content": "{% if %} {{ x }}\r\n"}
