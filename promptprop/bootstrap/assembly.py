@@ -15,13 +15,14 @@ from promptprop.bootstrap.preparation import recorded
 from promptprop.bootstrap.row_answers import named_rows
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, Demo, Json, Program, Prompt, Row, Step, digest, text_of
-from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, RunRow
+from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, Reviewer, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.domain.budget import Amount
     from promptprop.domain.config import RunConfig
-    from promptprop.services.engine import Assembly, Engine
+    from promptprop.services.course import Assembly
+    from promptprop.services.engine import Engine
     from promptprop.services.plan import Plan
     from promptprop.services.reserve import EndpointSpec
 
@@ -47,6 +48,13 @@ def build_engine(store: SqlStore, url: str, environment: Mapping[str, str]) -> E
     return Engine(store, SystemClock(), assemble_run, lock)
 
 
+def inbox_reviewer(store: SqlStore, run: RunRow) -> Reviewer | None:
+    """Who rules on rewrites where there is no terminal: whoever leaves a ruling in the inbox of a reviewed run."""
+    from promptprop.services.inbox_review import InboxReviewer
+
+    return InboxReviewer(store, run.id) if run.snapshot.get("options", {}).get("review") else None
+
+
 async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Assembly:
     """Compose a run from its row alone. Raises ConfigError, DataError, UsageError, ModelError."""
     from promptprop.adapters.models.ledger import LedgerModels
@@ -54,7 +62,7 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     from promptprop.domain.config import RunConfig
     from promptprop.domain.events import RunStarted
     from promptprop.roles.registry import load_roles
-    from promptprop.services.engine import Assembly
+    from promptprop.services.course import Assembly
     from promptprop.services.plan import require_payable
     from promptprop.services.reserve import questions_of
     from promptprop.services.workbench import Equipment

@@ -121,7 +121,7 @@ class Watch:
     def phase(self) -> str:
         """What is being done, with how much of it is done."""
         history = self.history
-        if history.finished or history.status == "stopped":
+        if history.finished or history.stopped:
             return "writing down what was found"
         if history.search_ended:
             where = "finish"

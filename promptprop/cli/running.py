@@ -141,7 +141,9 @@ async def _watch(
     progress.begin()
     beat = asyncio.create_task(progress.beat())
     try:
-        report = await engine.run(run.id, interventions=interventions, sinks=sinks, reviewer=reviewer)
+        if run.status in ("stopped", "cancelled"):
+            await store.withdraw_endings(run.id)  # of an earlier attempt: now somebody wants the run to go on
+        report = await engine.run(run.id, interventions=interventions, sinks=sinks, reviewer=reviewer, inbox=store)
     except RunLocked:
         raise  # the run is another process's: it neither stopped nor is its folder ours to write
     except PromptPropError as ended:

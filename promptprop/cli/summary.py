@@ -254,7 +254,7 @@ def _next(report: Report, option: str) -> list[tuple[str, str | Text]]:
 def resume_command(report: Report, option: str) -> str:
     """What goes on with a run; where failures stopped it, those on record would fail again, so they are asked anew."""
     history = report.history
-    failed = history.status == "stopped" and (
+    failed = history.stopped and (
         history.stop_reason == "errors" or (history.stop_reason == "failed" and report.failed_calls > 0)
     )
     return f"promptprop runs resume {report.run_id[:8]}{' --retry-errors' if failed else ''}{option}"

@@ -70,7 +70,7 @@ class RunResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunStopped(Event):
-    """The run stopped before its end and can be resumed: interrupted, errors, budget, failed, cancelled."""
+    """The run stopped before its end and can be resumed: interrupted, paused, cancelled, errors, budget, failed."""
 
     kind: ClassVar[str] = "run_stopped"
     lifecycle: ClassVar[bool] = True

@@ -85,6 +85,11 @@ class History:
         """True after a normal end."""
         return self.status == "finished"
 
+    @property
+    def stopped(self) -> bool:
+        """True after an end that leaves the run to be resumed."""
+        return self.status in ("stopped", "cancelled")
+
     def record(self, candidate_id: str) -> CandidateRecord:
         """What is known of this candidate; an empty record where nothing is."""
         return self.candidates.get(candidate_id, CandidateRecord(candidate_id, state="seed"))
@@ -163,7 +168,8 @@ def _resumed(history: History, _event: facts.RunResumed) -> History:
 
 
 def _stopped(history: History, event: facts.RunStopped) -> History:
-    return replace(history, status="stopped", stop_reason=event.reason, detail=event.detail)
+    status = "cancelled" if event.reason == "cancelled" else "stopped"
+    return replace(history, status=status, stop_reason=event.reason, detail=event.detail)
 
 
 def _finished(history: History, event: facts.RunFinished) -> History:

@@ -64,6 +64,7 @@ class ReviewRequest:
 class Ruling:
     """A person's word on a rewrite. `prompts` are the edited texts by step; `besides` are interventions before it.
 
+    `wish` is where the word came from, if it was left in the inbox.
     `again`: there is no ruling yet; what stands in `besides` is recorded, and the person is asked once more.
     """
 
@@ -71,6 +72,7 @@ class Ruling:
     prompts: Mapping[str, str] | None = None
     reason: str = ""
     besides: tuple[Event, ...] = ()
+    wish: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)

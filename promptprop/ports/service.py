@@ -85,7 +85,10 @@ class Inbox(Protocol):
     """What people ask of a run while it goes on. Whoever runs it takes the wishes one by one, in their order."""
 
     async def leave_wish(self, run_id: str, kind: str, body: Mapping[str, Json], author: str = "") -> Wish:
-        """Leave a wish; `kind` and `body` are those of an intervention, or an Ending. Raises RunNotFound."""
+        """Leave a wish; `kind` and `body` are those of an intervention, or an Ending with no body.
+
+        Raises RunNotFound; UsageError for what can never be, or where the run is finished.
+        """
         ...
 
     def wishes(self, run_id: str) -> list[Wish]:

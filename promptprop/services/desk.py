@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from promptprop.domain.errors import UsageError
 from promptprop.domain.events import CapRaised, ErrorsRetried, Event, NoteLeft, RewriteReviewed, ScoreOverridden
 from promptprop.domain.models import Json
-from promptprop.domain.people import ReviewRequest, Ruling
+from promptprop.domain.people import ReviewRequest, Ruling, Wish
 from promptprop.ports import Clock, Reviewer
 from promptprop.services.replay import Replay
 
@@ -35,15 +35,20 @@ class Desk:
     def __init__(
         self,
         replay: Replay,
-        record: Callable[[Event], Awaitable[None]],
+        record: Callable[[Event, Wish | None], Awaitable[None]],
         clock: Clock,
         reviewer: Reviewer | None = None,
+        take_mail: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """`record` checks and stores an intervention, and puts it in force."""
+        """`record` checks and stores an intervention, and puts it in force; `wish` is what asked for it, if one did.
+
+        `take_mail` takes what waits in the inbox, all but rulings on the candidate that it is told.
+        """
         self._replay = replay
         self._record = record
         self._clock = clock
         self._reviewer = reviewer
+        self._take_mail = take_mail
         self._sealed: frozenset[str] = frozenset()
         self.waited = 0.0
 
@@ -63,10 +68,10 @@ class Desk:
         if self._reviewer is None or not self._replay.live:
             return Ruling("approve")
         while (ruling := await self._decided(request)).action == "again":
-            continue
-        await self._record(
-            RewriteReviewed(request.candidate.id, ruling.action, dict(ruling.prompts or {}), ruling.reason)
-        )
+            if self._take_mail is not None:
+                await self._take_mail(request.candidate.id)
+        word = RewriteReviewed(request.candidate.id, ruling.action, dict(ruling.prompts or {}), ruling.reason)
+        await self._record(word, ruling.wish)
         return ruling
 
     async def _decided(self, request: ReviewRequest) -> Ruling:
@@ -77,7 +82,7 @@ class Desk:
         finally:
             self.waited += self._clock.monotonic() - began
         for event in ruling.besides:
-            await self._record(event)
+            await self._record(event, None)
         return ruling
 
     def check(self, event: Event) -> None:

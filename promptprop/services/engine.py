@@ -1,64 +1,22 @@
-"""The engine: runs what a run row asks for, writes its events, and replays what is recorded. The one entry.
-
-An optimizer yields decisions; the engine stores each one first (a failure there ends the run), then shows it to the
-sinks (a failure there is logged). Nobody calls back.
-"""
+"""The engine: runs what a run row asks for, and reports what is recorded. The one entry."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from promptprop.domain import events as facts
-from promptprop.domain.budget import Spend
-from promptprop.domain.errors import (
-    BudgetExhausted,
-    BudgetSpent,
-    Interrupted,
-    PromptPropError,
-    TooManyErrors,
-    UsageError,
-)
-from promptprop.domain.events import Event, StoredEvent, body_of
-from promptprop.domain.history import History, advance, fold
-from promptprop.domain.models import PICO, Candidate, Json
+from promptprop.domain.errors import UsageError
+from promptprop.domain.events import Event
+from promptprop.domain.history import History, fold
+from promptprop.domain.models import PICO
 from promptprop.domain.report import Report, report_of
-from promptprop.domain.rubric import Rubric
-from promptprop.ports import Brief, Clock, EventSink, Ledger, Optimizer, Reviewer, RunRow, Scorer, Store, Tick
+from promptprop.ports import Clock, EventSink, Inbox, Reviewer, RunRow, Store
 from promptprop.services.breakdown import breakdown_of_run
-from promptprop.services.desk import Desk, Interventions
-from promptprop.services.replay import Replay
-from promptprop.services.rubric import draft_rubric
-from promptprop.services.summary import summary_of
-from promptprop.services.workbench import Equipment, LiveWorkbench
-
-log = logging.getLogger("promptprop.engine")
-
-
-@dataclass(frozen=True, slots=True)
-class Assembly:
-    """A run made ready: what bootstrap composed from its snapshot.
-
-    `admit` raises ConfigError where caps that a person wants to raise cannot be kept; `with_rubric` gives the metrics
-    that judge by a drafted rubric.
-    """
-
-    optimizer: Optimizer
-    brief: Brief
-    equipment: Equipment
-    started: facts.RunStarted
-    admit: Callable[[Mapping[str, Json]], None] = lambda _caps: None
-    with_rubric: Callable[[Rubric], Scorer] | None = None
-
-    @property
-    def ledger(self) -> Ledger:
-        """The models of the run."""
-        return self.equipment.ledger
+from promptprop.services.course import Assembly, Company, Course, Room
+from promptprop.services.desk import Interventions
 
 
 class Engine:
@@ -74,7 +32,7 @@ class Engine:
         """`assemble` composes a run from its row; `lock` keeps other processes off it (raises RunLocked)."""
         self.store = store
         self.clock = clock
-        self._assemble = assemble
+        self._room = Room(store, clock, assemble)
         self._lock = lock
 
     async def run(
@@ -84,20 +42,23 @@ class Engine:
         interventions: Interventions | None = None,
         sinks: Sequence[EventSink] = (),
         reviewer: Reviewer | None = None,
+        inbox: Inbox | None = None,
     ) -> Report:
         """Begin or take up a run, and bring it to its end. A finished run only shows its report.
 
-        A `reviewer` is asked before a rewrite is adopted.
+        A `reviewer` is asked before a rewrite is adopted. What others leave in the `inbox` is taken between decisions;
+        it also says how a run ends that is cancelled from outside.
         Raises Interrupted, TooManyErrors, BudgetExhausted, ModelError, StorageError: all leave the run resumable.
         """
         run_id = self.store.run(run_id).id
         wanted = (interventions or Interventions()).events()
+        company = Company(sinks, reviewer, inbox)
         if not self._may_go_on(run_id, wanted):
             return self.report(run_id)
         with self._lock(run_id):
             # read again: another process may have worked on the run until a moment ago
             if self._may_go_on(run_id, wanted):
-                course = _Course(self, self.store.run(run_id), self.store.events(run_id), sinks, reviewer)
+                course = Course(self._room, self.store.run(run_id), self.store.events(run_id), company)
                 try:
                     await course.follow(wanted)
                 finally:
@@ -139,257 +100,3 @@ class Engine:
         if not costs.count or costs.unpriced:
             return None
         return (Decimal(costs.picousd) / costs.count * 1000 / PICO).quantize(Decimal("0.000001")).normalize()
-
-
-class _Course:
-    """One pass of a run: replay, then live, to an end of some kind."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        row: RunRow,
-        stored: Sequence[StoredEvent],
-        sinks: Sequence[EventSink],
-        reviewer: Reviewer | None = None,
-    ) -> None:
-        self.engine = engine
-        self.row = row
-        self.sinks = list(sinks)
-        self.seq = len(stored)
-        self.listening = list(sinks)
-        self.history = History(run_id=row.id)
-        self.before = fold(stored)
-        self.replay = Replay(stored)
-        self.desk = Desk(self.replay, self._intervene, engine.clock, reviewer)
-        self.stored = list(stored)
-        self.began = engine.clock.monotonic()
-        self.assembly: Assembly | None = None
-        self.models_closed = False
-        self.writing = asyncio.Lock()  # two tasks append, and seq counts without gaps
-        self.relay: asyncio.Task[None] | None = None
-
-    def active_seconds(self) -> float:
-        """Seconds of work on this run, all passes together; of a pass that was killed, those up to its last event."""
-        earlier = max(self.row.active_seconds, self.before.active_seconds)
-        return earlier + self.engine.clock.monotonic() - self.began - self.desk.waited
-
-    def spend(self) -> Spend:
-        """What the run has spent; while the record is replayed, no less than it says.
-
-        Once the models are closed the store knows it all: also what was paid and is not met in this pass, such as
-        failures that were retried, or answers behind a refusal.
-        """
-        now = self.assembly.ledger.spend if self.assembly else Spend()
-        if self.models_closed:
-            return self.engine.store.paid_by_role(self.row.id).with_hits_of(now, self.before.spend)
-        return now if now.total.calls >= self.before.spend.total.calls else self.before.spend
-
-    async def follow(self, wanted: Sequence[Event]) -> None:
-        """Replay the record, go on live, and store how it ended."""
-        self.assembly = assembly = await self.engine._assemble(self.row)
-        self.desk.seal(row.id for row in (*assembly.brief.confirm, *assembly.brief.test))
-        for event in wanted:
-            self._admit(event)
-        await self.engine.store.update_run(self.row.id, status="running")
-        await self._open(assembly.started, wanted)
-        self.relay = asyncio.create_task(self._relay(assembly.ledger))
-        bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick, self.desk)
-        retried = self.replay.generation
-        for _ in range(retried):
-            assembly.ledger.retry_failures()
-        try:
-            if assembly.equipment.scorer.wants_rubric and assembly.with_rubric is not None:
-                rubric = await draft_rubric(bench, assembly.brief)
-                await self.engine.store.keep_rubric(self.row.name, rubric, self.row.id)
-                await self._take(facts.RubricDrafted(rubric.id, tuple(one.id for one in rubric.features)))
-                bench.adopt(assembly.with_rubric(rubric))
-            async with aclosing(assembly.optimizer.run(assembly.brief, bench)) as decisions:
-                async for decision in decisions:
-                    await self._take(decision)
-                    while retried < self.replay.generation:
-                        assembly.ledger.retry_failures()
-                        retried += 1
-            await self._finish()
-        except asyncio.CancelledError:
-            await self._stop("interrupted", "")
-            raise Interrupted(
-                f"run {self.row.id[:8]} was interrupted", remedy=f"promptprop runs resume {self.row.id[:8]}"
-            ) from None
-        except BudgetSpent as spent:
-            left = "confirmation and the sealed test" if self.row.activity == "optimize" else "rows that are left"
-            detail = f"the {spent.cap} cap leaves no room for the {left}"
-            await self._stop("budget", detail)
-            raise BudgetExhausted(
-                f"run {self.row.id[:8]}: {detail}; the best prompt so far is kept",
-                remedy=f"promptprop runs resume {self.row.id[:8]} --max-{spent.cap} MORE",
-            ) from spent
-        except Exception as error:
-            what = error.message if isinstance(error, PromptPropError) else f"{type(error).__name__}: {error}"
-            try:
-                await self._stop("errors" if isinstance(error, TooManyErrors) else "failed", what)
-            except PromptPropError:
-                log.exception("how the run stopped could not be stored", extra={"run_id": self.row.id})
-            raise
-
-    def _admit(self, event: Event) -> None:
-        """Refuse an intervention that cannot be. Raises ConfigError, UsageError."""
-        if isinstance(event, facts.CapRaised) and self.assembly is not None:
-            self.assembly.admit(event.caps)
-        self.desk.check(event)
-
-    async def _intervene(self, event: Event) -> None:
-        """Store what a person decides while the run goes on, and put it in force."""
-        self._admit(event)
-        await self._append(event)
-        self.replay.add_intervention(event)
-
-    async def _open(self, started: facts.RunStarted, wanted: Sequence[Event]) -> None:
-        for stored in self.stored:
-            if stored.event.lifecycle:
-                self.history = advance(self.history, stored)
-                if not isinstance(stored.event, facts.EndpointPaused | facts.EndpointRecovered):  # over long ago
-                    self._show(stored)
-        await self._append(facts.RunResumed() if self.stored else started)
-        for event in wanted:
-            self.replay.add_intervention(event)
-            await self._append(event)
-
-    async def _take(self, decision: Event) -> None:
-        recorded = self.replay.meet(decision)
-        if recorded is None:
-            await self._append(decision)
-            return
-        self.history = advance(self.history, recorded)
-        self._show(recorded)
-
-    async def _relay(self, ledger: Ledger) -> None:
-        """Store what the endpoints have to say, as they say it."""
-        while True:
-            await self._append(await ledger.notice())
-
-    async def _hush(self) -> None:
-        """Nothing more is relayed; what went wrong there comes out here."""
-        relay, self.relay = self.relay, None
-        if relay is None:
-            return
-        relay.cancel()
-        await asyncio.wait({relay})
-        if not relay.cancelled():
-            relay.result()
-
-    async def _append(self, event: Event) -> None:
-        """Store an event, then show it. Raises what went wrong in the relay, so that it ends the run as well."""
-        if self.relay is not None and self.relay.done():
-            await self._hush()
-        async with self.writing:
-            await self._write(event)
-
-    async def _write(self, event: Event) -> None:
-        meta: dict[str, Json] = {"spend": self.spend().as_json(), "active_seconds": round(self.active_seconds(), 3)}
-        stored = StoredEvent(self.row.id, self.seq + 1, self.engine.clock.now(), event, meta)
-        write = asyncio.ensure_future(self.engine.store.append(stored))
-        try:
-            await asyncio.shield(write)
-        except asyncio.CancelledError:
-            await write  # a write that was begun cannot be called back, and the next one follows on it
-            self._took(stored)
-            raise
-        self._took(stored)
-
-    def _took(self, stored: StoredEvent) -> None:
-        self.seq = stored.seq
-        self.history = advance(self.history, stored)
-        spent = self.history.spend.total
-        log.info(
-            "%s (event %d)",
-            stored.event.kind.replace("_", " "),
-            stored.seq,
-            extra={"run_id": self.row.id, "event": body_of(stored.event), "calls": spent.calls, "tokens": spent.tokens},
-        )
-        self._show(stored)
-
-    def _show(self, stored: StoredEvent) -> None:
-        for sink in list(self.listening):
-            self._tell(sink, sink.accept, stored)
-
-    def _tell(self, sink: EventSink, listen: Callable[[Any], None], what: StoredEvent | Tick) -> None:
-        try:
-            listen(what)
-        except Exception:
-            log.exception("a sink failed and is left out from here on", extra={"sink": type(sink).__name__})
-            self.listening.remove(sink)
-
-    def _tick(self, phase: str, done: int, total: int) -> None:
-        assembly = self.assembly
-        if assembly is None:
-            return
-        tick = Tick(self.row.id, phase, done, total, assembly.ledger.spend)
-        for sink in list(self.listening):
-            self._tell(sink, sink.tick, tick)
-
-    async def _finish(self) -> None:
-        await self._hush()
-        await self._close_models()  # what is under way still is recorded, so that the spend is whole
-        await self._save_prompts()  # before the run counts as finished: after that nobody would save them
-        await self._append(facts.RunFinished(self.history.search_ended or "done", self._earlier_looks()))
-        await self.engine.store.update_run(
-            self.row.id,
-            status="finished",
-            stop_reason=self.history.stop_reason,
-            active_seconds=self.active_seconds(),
-            summary=summary_of(self.history),
-        )
-
-    def _earlier_looks(self) -> tuple[str, ...]:
-        """The runs that have opened this run's sealed rows before it."""
-        if not (self.history.test and self.history.sealed):
-            return ()
-        return tuple(one for one in self.engine.store.runs_that_opened(self.history.sealed) if one != self.row.id)
-
-    async def _stop(self, reason: str, detail: str) -> None:
-        try:
-            await self._close_models()  # calls under way are recorded first, so that the spend is whole
-        finally:
-            try:
-                await self._hush()
-            except Exception:
-                log.exception("what an endpoint had to say could not be stored", extra={"run_id": self.row.id})
-            await self._append(facts.RunStopped(reason, detail))
-        await self.engine.store.update_run(
-            self.row.id,
-            status="stopped",
-            stop_reason=reason,
-            active_seconds=self.active_seconds(),
-            summary=summary_of(self.history),
-        )
-
-    async def _save_prompts(self) -> None:
-        test = self.history.test
-        if test is None:
-            return
-        kept = self.engine.store.candidates(self.row.id)
-        seed: Candidate = kept[test.seed_id].candidate
-        winner: Candidate = kept[test.winner_id].candidate
-        await self.engine.store.save_prompt(self.row.name, seed, self.row.id, ("seed",))
-        alias = "winner" if test.verdict in ("better", "unchanged") else "unproven"
-        await self.engine.store.save_prompt(self.row.name, winner, self.row.id, (alias,))
-
-    async def _close_models(self) -> None:
-        if self.assembly is None or self.models_closed:
-            return
-        self.models_closed = True
-        try:
-            await self.assembly.ledger.close()
-        except Exception:
-            log.exception("the models failed to close", extra={"run_id": self.row.id})
-
-    async def close(self) -> None:
-        """Close models and sinks; their failures are logged."""
-        if self.relay is not None:
-            self.relay.cancel()
-            await asyncio.wait({self.relay})
-        await self._close_models()
-        closed = await asyncio.gather(*(sink.close() for sink in self.sinks), return_exceptions=True)
-        for sink, failure in zip(self.sinks, closed, strict=True):
-            if isinstance(failure, BaseException):
-                log.error("a sink failed to close", extra={"sink": type(sink).__name__}, exc_info=failure)

@@ -211,6 +211,12 @@ async def test_nothing_can_be_asked_of_a_run_that_is_not_there(store: SqlStore) 
         await store.leave_wish("nobody", "paused", {})
 
 
+async def test_nothing_can_be_asked_of_a_run_that_is_finished(store: SqlStore) -> None:
+    await store.create_run(run_row("one", status="finished"))
+    with pytest.raises(UsageError, match="is finished"):
+        await store.leave_wish("one", "note_left", NOTE)
+
+
 async def test_a_run_ends_as_the_waiting_wishes_say(store: SqlStore) -> None:
     await store.create_run(run_row("one"))
     assert store.ending("one") == "interrupted"

@@ -173,8 +173,14 @@ def stop_sentence(history: History) -> str:
     """Why the run is no longer running."""
     if history.status == "running":
         return "the run is still going on, or its process was killed"
-    if history.status == "stopped":
-        said = {"interrupted": "it was interrupted", "budget": "the budget was spent", "errors": "too many rows failed"}
+    if history.stopped:
+        said = {
+            "interrupted": "it was interrupted",
+            "paused": "it was paused",
+            "cancelled": "it was cancelled",
+            "budget": "the budget was spent",
+            "errors": "too many rows failed",
+        }
         reason = said.get(history.stop_reason, history.stop_reason)
         return f"{reason}: {history.detail}" if history.detail else reason
     reason = history.search_ended or history.stop_reason

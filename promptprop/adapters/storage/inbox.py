@@ -26,7 +26,7 @@ class InboxRows(Database):
     """The part of the store that keeps wishes."""
 
     async def leave_wish(self, run_id: str, kind: str, body: Mapping[str, Json], author: str = "") -> Wish:
-        """Leave a wish. Raises RunNotFound, and UsageError for what can never be."""
+        """Leave a wish. Raises RunNotFound, and UsageError for what can never be, or not any more."""
         if kind not in ENDINGS:
             intervention_of(kind, body)
         elif body:
@@ -40,8 +40,11 @@ class InboxRows(Database):
         }
 
         def work(connection: Connection) -> Wish:
-            if not connection.execute(select(runs.c.id).where(runs.c.id == run_id)).first():
+            status = connection.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar()
+            if status is None:
                 raise unknown_run(run_id)
+            if status == "finished":
+                raise UsageError(f"run {run_id[:8]} is finished: what it found stands", remedy="start a new run")
             left = interventions.insert().values(**row).returning(interventions)
             return _wish_of(connection.execute(left).one())
 

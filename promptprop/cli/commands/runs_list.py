@@ -116,7 +116,7 @@ def _table(runs: list[RunRow]) -> Iterable[RenderableType]:
 
     if not runs:
         return [Text("no runs yet; begin with: promptprop optimize CONFIG")]
-    styles = {"finished": "green", "stopped": "yellow", "killed": "yellow", "running": "cyan"}
+    styles = {"finished": "green", "stopped": "yellow", "cancelled": "yellow", "killed": "yellow", "running": "cyan"}
     verdicts = {"better": "green", "worse": "red"}
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in ("run", "name", "activity", "status", "verdict", "score", "calls", "usd", "age"):

@@ -25,8 +25,9 @@ from promptprop.domain.errors import (
 from promptprop.domain.events import StoredEvent, body_of
 from promptprop.domain.models import ModelRequest
 from promptprop.ports import RunRow
+from promptprop.services.course import Assembly
 from promptprop.services.desk import Interventions
-from promptprop.services.engine import Assembly, Engine
+from promptprop.services.engine import Engine
 
 NewLab = Callable[[str], Lab]
 RETRY = Interventions(retry_errors=True)

@@ -17,8 +17,8 @@ from promptprop.domain.budget import Budget
 from promptprop.domain.errors import BudgetExhausted, Interrupted, ProviderUnavailable
 from promptprop.domain.models import ModelRequest
 from promptprop.ports import RunRow
+from promptprop.services.course import Assembly
 from promptprop.services.desk import Interventions
-from promptprop.services.engine import Assembly
 from promptprop.services.evaluate import Scoring
 
 NewLab = Callable[[str], Lab]

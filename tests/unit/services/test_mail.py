@@ -1,0 +1,284 @@
+"""The inbox of a run: wishes are taken between decisions, each once, and a replay meets them where they took effect."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from laboratory import NOON, Killed, Lab, Listener, MovableClock, brief_of, comparable, decisions_of, lifecycle_of
+
+from promptprop.domain.errors import Interrupted, RequestRefused, StorageError, StorageFull
+from promptprop.domain.events import Event, NoteLeft, StoredEvent, body_of
+from promptprop.domain.models import ModelRequest
+from promptprop.domain.people import ENDINGS, Ending, Wish
+from promptprop.services.mail import EVERY, Mail
+
+NewLab = Callable[[str], Lab]
+INTERVENTIONS = ("note_left", "cap_raised", "score_overridden", "errors_retried")
+
+
+@dataclass
+class Letters:
+    """An inbox whose wishes arrive when the run has decided so many times: `plan` is places, kinds and bodies.
+
+    It is the same for every process that works on the run. `dies_at` is the settling at which the process is killed.
+    """
+
+    lab: Lab
+    run_id: str
+    plan: list[tuple[int, str, Mapping[str, Any]]]
+    dies_at: int = -1
+    settled: dict[int, str | None] = field(default_factory=dict)
+    looks: int = 0
+
+    def wishes(self, run_id: str) -> list[Wish]:
+        self.looks += 1
+        decided = len(decisions_of(self.lab.store.events(run_id)))
+        arrived = [(number, one) for number, one in enumerate(self.plan) if one[0] <= decided]
+        return [
+            Wish(number, run_id, kind, body, "alice", NOON)
+            for number, (_place, kind, body) in arrived
+            if number not in self.settled
+        ]
+
+    async def settle_wish(self, wish_id: int, refused: str | None = None) -> None:
+        if len(self.settled) == self.dies_at:
+            self.dies_at = -1
+            raise Killed
+        self.settled.setdefault(wish_id, refused)
+
+    def ending(self, run_id: str) -> Ending:
+        kinds = {wish.kind for wish in self.wishes(run_id)}
+        return next((ending for ending in ENDINGS if ending in kinds), "interrupted")
+
+
+async def run_with(lab: Lab, inbox: Any, run_id: str = "run-1", **options: Any) -> Any:
+    """Run, with every moment long enough for a look into the inbox."""
+    lab.seconds_a_call = EVERY
+    return await lab.run(run_id, inbox=inbox, **options)
+
+
+def interventions_of(stored: list[StoredEvent]) -> list[tuple[int, str, Any]]:
+    """The interventions, each with how many decisions stand before it."""
+    found, decided = [], 0
+    for one in stored:
+        decided += not one.event.lifecycle
+        if one.event.kind in INTERVENTIONS:
+            found.append((decided, one.event.kind, body_of(one.event)))
+    return found
+
+
+def random_plan(lab: Lab, run_id: str, rng: random.Random, decisions: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """A few wishes of all kinds at random places, some of them together."""
+    brief = brief_of(lab.store, lab.store.run(run_id))
+    rows = [row.id for row in (*brief.train, *brief.select)]
+    bodies: list[Callable[[], tuple[str, dict[str, Any]]]] = [
+        lambda: ("note_left", {"text": f"Never mention {rng.choice(['prices', 'names', 'dates'])}."}),
+        lambda: ("cap_raised", {"caps": {"calls": rng.randint(3000, 5000)}}),
+        lambda: ("errors_retried", {}),
+        lambda: (
+            "score_overridden",
+            {
+                "candidate_id": brief.seeds[0].id,
+                "example_id": rng.choice(rows),
+                "score": rng.choice([0, 1]),
+                "reason": "the label is wrong",
+            },
+        ),
+    ]
+    places = [rng.randint(1, decisions) for _ in range(5)]
+    return sorted(((place, *rng.choice(bodies)()) for place in [*places, places[0]]), key=lambda one: one[0])
+
+
+def refused_until_retried(lab: Lab, run_id: str) -> Callable[[ModelRequest, int], Exception | None]:
+    """A fault: some requests of the task model are refused until somebody has errors retried."""
+
+    def fault(request: ModelRequest, _nth: int) -> Exception | None:
+        if request.role != "task" or int(request.key[:2], 16) > 20:
+            return None
+        retried = "errors_retried" in lifecycle_of(lab.store.events(run_id))
+        return None if retried else RequestRefused("the provider does not accept this")
+
+    return fault
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("seed", range(6))
+async def test_wishes_of_any_moment_are_met_again_where_they_took_effect(
+    new_lab: NewLab, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr("promptprop.services.mail.EVERY", 0.0)  # or where a wish is taken would depend on the time
+    whole = new_lab("whole")
+    whole.max_error_rate = 1.0
+    run_id = await whole.new_run()
+    plan = random_plan(whole, run_id, rng, 25)
+    whole.faults = refused_until_retried(whole, run_id)
+    reference = await whole.run(run_id, inbox=Letters(whole, run_id, plan))
+    expected = whole.store.events(run_id)
+    placed = interventions_of(expected)
+    assert [place for place, _, _ in placed] == [place for place, _, _ in plan]
+    for number in range(3):
+        cut = new_lab(f"cut-{number}")
+        cut.max_error_rate = 1.0
+        await cut.new_run()
+        cut.faults = refused_until_retried(cut, run_id)
+        letters = Letters(cut, run_id, plan, dies_at=rng.randrange(len(plan)))
+        with pytest.raises(Killed):
+            await cut.run(run_id, inbox=letters)
+        await cut.run_and_die(run_id, rng.randint(1, 4), inbox=letters)
+        resumed = await cut.run(run_id, cut.open(), inbox=letters)
+        assert decisions_of(cut.store.events(run_id)) == decisions_of(expected)
+        assert interventions_of(cut.store.events(run_id)) == placed, "each at its place, and each once"
+        assert comparable(resumed) == comparable(reference)
+        assert set(letters.settled) == set(range(len(plan)))
+
+
+async def test_a_wish_is_taken_while_the_run_goes_on_and_says_whose_it_is(lab: Lab) -> None:
+    run_id = await lab.new_run()
+    left = asyncio.Event()
+
+    def leave(count: int) -> None:
+        if count == 5:
+            pending.append(asyncio.ensure_future(lab.store.leave_wish(run_id, "note_left", {"text": "be kind"}, "bob")))
+
+    pending: list[asyncio.Future[Wish]] = []
+    report = await run_with(lab, lab.store, run_id, sinks=[Listener(leave)])
+    wish = pending[0].result()
+    (noted,) = [one for one in lab.store.events(run_id) if isinstance(one.event, NoteLeft)]
+    assert not left.is_set()
+    assert report.history.notes == ("be kind",)
+    assert (noted.meta["wish"], noted.meta["author"]) == (wish.id, "bob")
+    row = lab.store.wish_row(run_id, wish.id)
+    assert row is not None
+    assert row.taken_at is not None
+    assert row.refused is None
+
+
+async def test_an_inbox_in_which_nothing_lies_changes_nothing(new_lab: NewLab) -> None:
+    alone, watched = new_lab("alone"), new_lab("watched")
+    reference = await alone.run(await alone.new_run())
+    report = await watched.run(await watched.new_run(), inbox=watched.store)
+    assert comparable(report) == comparable(reference)
+    assert decisions_of(watched.store.events("run-1")) == decisions_of(alone.store.events("run-1"))
+
+
+async def test_what_cannot_be_is_refused_with_the_reason_and_ends_nothing(new_lab: NewLab) -> None:
+    alone, watched = new_lab("alone"), new_lab("watched")
+    await alone.run(await alone.new_run())
+    run_id = await watched.new_run()
+    brief = brief_of(watched.store, watched.store.run(run_id))
+    override = {"candidate_id": brief.seeds[0].id, "score": 1, "reason": "x"}
+    ruling = {"candidate_id": brief.seeds[0].id, "action": "approve", "prompts": {}, "reason": ""}
+    plan = [
+        (3, "score_overridden", {**override, "example_id": brief.test[0].id}),
+        (3, "score_overridden", {**override, "example_id": "no row"}),
+        (3, "score_overridden", {**override, "example_id": brief.train[0].id, "candidate_id": "nobody"}),
+        (4, "rewrite_reviewed", ruling),
+        (5, "unheard_of", {}),
+        (6, "note_left", {"text": 5}),
+    ]
+    letters = Letters(watched, run_id, plan)
+    await run_with(watched, letters)
+    words = ["sealed", "scores no row", "no candidate", "waits for a ruling", "nothing to ask", "strings"]
+    assert [word in (letters.settled[number] or "") for number, word in enumerate(words)] == [True] * 6
+    assert decisions_of(watched.store.events(run_id)) == decisions_of(alone.store.events("run-1"))
+    assert interventions_of(watched.store.events(run_id)) == []
+
+
+@pytest.mark.parametrize(("kind", "status"), [("paused", "stopped"), ("cancelled", "cancelled")])
+async def test_a_run_that_is_paused_or_cancelled_says_so_and_can_be_taken_up(
+    new_lab: NewLab, kind: str, status: str
+) -> None:
+    whole, lab = new_lab("whole"), new_lab("lab")
+    reference = await whole.run(await whole.new_run())
+    run_id = await lab.new_run()
+    letters = Letters(lab, run_id, [(6, kind, {})])
+    with pytest.raises(Interrupted, match=f"was {kind}"):
+        await run_with(lab, letters)
+    row = lab.store.run(run_id)
+    assert (row.status, row.stop_reason) == (status, kind)
+    assert lab.engine().history(run_id).status == status
+    assert letters.settled == {0: None}, "the wish is fulfilled, and does not end the next attempt"
+    resumed = await run_with(lab, letters)
+    assert lab.store.run(run_id).status == "finished"
+    assert lab.store.run(run_id).stop_reason != kind
+    assert decisions_of(lab.store.events(run_id)) == decisions_of(whole.store.events("run-1"))
+    assert resumed.winner == reference.winner
+
+
+async def test_a_run_that_is_cancelled_before_its_first_call_makes_none(lab: Lab) -> None:
+    run_id = await lab.new_run()
+    await lab.store.leave_wish(run_id, "cancelled", {})
+    with pytest.raises(Interrupted, match="was cancelled"):
+        await lab.run(run_id, inbox=lab.store)
+    assert not lab.sent
+    assert lifecycle_of(lab.store.events(run_id)) == ["run_started", "run_stopped"]
+    assert lab.store.wishes(run_id) == []
+
+
+@pytest.mark.parametrize("kind", ["paused", "cancelled", "interrupted"])
+async def test_a_cancellation_from_outside_ends_as_the_inbox_says(lab: Lab, kind: str) -> None:
+    run_id = await lab.new_run()
+    if kind != "interrupted":
+        await lab.store.leave_wish(run_id, kind, {})
+    task = asyncio.ensure_future(
+        lab.run(run_id, inbox=lab.store, sinks=[Listener(lambda count: task.cancel() if count == 1 else None)])
+    )
+    with pytest.raises(Interrupted, match=f"was {kind}"):
+        await task
+    assert lab.store.run(run_id).stop_reason == kind
+
+
+async def test_wishes_that_come_too_late_are_refused(lab: Lab) -> None:
+    run_id = await lab.new_run()
+    late: list[asyncio.Future[Wish]] = []
+
+    def leave(count: int) -> None:
+        if count == 9:  # no second has passed since the first look, so there is no other one
+            late.append(asyncio.ensure_future(lab.store.leave_wish(run_id, "note_left", {"text": "too late"})))
+
+    await lab.run(run_id, inbox=lab.store, sinks=[Listener(leave)])
+    row = lab.store.wish_row(run_id, (await late[0]).id)
+    assert row is not None
+    assert row.refused == "the run had come to its end"
+
+
+class Sick:
+    """An inbox that cannot be read or written."""
+
+    def wishes(self, _run_id: str) -> list[Wish]:
+        raise StorageFull("the disk is full")
+
+    def ending(self, _run_id: str) -> Ending:
+        raise StorageFull("the disk is full")
+
+
+async def test_an_inbox_that_cannot_be_read_at_the_end_leaves_the_run_interrupted() -> None:
+    async def record(_event: Event, _wish: Wish | None) -> None:
+        raise AssertionError
+
+    mail = Mail(Sick(), "run-1", MovableClock(), record)  # type: ignore[arg-type]
+    assert mail.ending() == "interrupted"
+    await mail.close()
+    with pytest.raises(StorageError):
+        await mail.take()
+
+
+async def test_looks_into_the_inbox_are_half_a_second_apart(lab: Lab) -> None:
+    async def record(_event: Event, _wish: Wish | None) -> None:
+        raise AssertionError
+
+    clock, letters = MovableClock(), Letters(lab, "run-1", [])
+    lab.open()
+    mail = Mail(letters, "run-1", clock, record)  # type: ignore[arg-type]
+    seen = []
+    for seconds in (0.0, 0.1, 0.4, 0.6, 0.9, 1.2):
+        clock.seconds = seconds
+        await mail.take()
+        seen.append(letters.looks)
+    assert seen == [1, 1, 1, 2, 2, 3]
