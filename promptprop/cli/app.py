@@ -21,6 +21,24 @@ from promptprop.domain.errors import Interrupted
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
+def write_options(
+    command: click.Command, own: frozenset[str], ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    """Arguments, options, common options; `own` are common ones to which the command gives a meaning of its own."""
+    parts: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Common options": []}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is None:
+            continue
+        common = (parameter.name in COMMON and parameter.name not in own) or "--help" in parameter.opts
+        where = "Arguments" if isinstance(parameter, click.Argument) else "Common options" if common else "Options"
+        parts[where].append(record)
+    for title, records in parts.items():
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
 class Command(TyperCommand):
     """A command whose help lists its own options first, and the common ones apart."""
 
@@ -28,18 +46,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Arguments, options, common options."""
-        parts: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Common options": []}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is None:
-                continue
-            common = (parameter.name in COMMON and parameter.name not in self.own) or "--help" in parameter.opts
-            where = "Arguments" if isinstance(parameter, click.Argument) else "Common options" if common else "Options"
-            parts[where].append(record)
-        for title, records in parts.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+        write_options(self, self.own, ctx, formatter)
 
 
 class Group(TyperGroup):
@@ -64,7 +71,8 @@ class Group(TyperGroup):
         """The command or group of that name; its module is loaded now."""
         path = f"{self.prefix} {cmd_name}".strip()
         if path in COMMANDS:
-            return command_of(cmd_name, COMMANDS[path])
+            deeper = any(name.startswith(f"{path} ") for name in COMMANDS)
+            return standing_group(path) if deeper else command_of(cmd_name, COMMANDS[path])
         return group_of(path) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(
@@ -85,9 +93,18 @@ class Group(TyperGroup):
         return f". Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
-def group_of(prefix: str, text: str = "") -> Group:
+class StandingGroup(Group):
+    """A command that stands alone and has others below it: its own options come before their names."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The other commands, then options and common options."""
+        self.format_commands(ctx, formatter)
+        write_options(self, frozenset(), ctx, formatter)
+
+
+def group_of(prefix: str, text: str = "", kind: type[Group] = Group) -> Group:
     """The group below a prefix."""
-    group = Group(
+    group = kind(
         name=prefix or "promptprop",
         help=text or GROUPS.get(prefix, ""),
         no_args_is_help=True,
@@ -95,6 +112,21 @@ def group_of(prefix: str, text: str = "") -> Group:
         context_settings=SETTINGS,
     )
     group.prefix = prefix
+    return group
+
+
+def standing_group(path: str) -> Group:
+    """The command at `path` with those below it."""
+    command = command_of(path.rsplit(maxsplit=1)[-1], COMMANDS[path])
+    group = group_of(path, command.help or "", StandingGroup)
+    group.no_args_is_help, group.invoke_without_command = False, True
+    group.params = command.params
+
+    def run(**given: Any) -> Any:
+        alone = click.get_current_context().invoked_subcommand is None
+        return command.callback(**given) if alone and command.callback else None
+
+    group.callback = run
     return group
 
 

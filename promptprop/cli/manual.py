@@ -37,7 +37,7 @@ def manual() -> str:
     parts = [_INTRODUCTION, _block(_common()), "## promptprop\n", _block(_help(top, "promptprop"))]
     for name in COMMANDS:
         group, _, last = name.rpartition(" ")
-        if group and _first_of(group) == name:
+        if group not in ("", *COMMANDS) and _first_of(group) == name:
             parts.append(f"## promptprop {group}\n\n{GROUPS[group]}\n")
         parent = top.get_command(click.Context(top), group) if group else top
         command = parent.get_command(click.Context(parent), last) if isinstance(parent, click.Group) else None

@@ -45,6 +45,8 @@ COMMANDS: dict[str, str] = {
     "db upgrade": f"{_HERE}.db_upgrade:upgrade_database",
     "db backup": f"{_HERE}.db_backup:back_up",
     "db check": f"{_HERE}.db_check:check_database",
+    "worker": f"{_HERE}.worker:work",
+    "worker recover": f"{_HERE}.worker_recover:recover",
     "mlflow": f"{_HERE}.mlflow:open_mlflow",
     "doctor": f"{_HERE}.doctor:doctor",
     "completion": f"{_HERE}.completion:completion",

@@ -32,7 +32,7 @@ class Slot:
     name: str
     descriptor: int
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let others have it. May be called once."""
         os.close(self.descriptor)
 

@@ -66,7 +66,7 @@ class Supervisor:
             return
         _, late = await asyncio.wait(self._keepers, timeout=self.stop_seconds)
         if late:
-            log.warning("%d workers did not drain within %g seconds and are killed", len(late), self.stop_seconds)
+            log.warning("workers that did not drain within %g seconds and are killed: %d", self.stop_seconds, len(late))
             for process in list(self._processes.values()):
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ OWN_QUEUE = "_dbos_internal_queue"
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class Station:
     """Where a worker works: the jobs' database, its executor id, its host's locks, and what it may take up."""
 
     url: str
@@ -44,21 +44,24 @@ class Post:
 class Worker:
     """Takes up jobs until it is told to stop. One in a process: DBOS knows but one of itself."""
 
-    post: Post
+    station: Station
     job: Job
-    tidy: Callable[[], Awaitable[None]] | None = None
+    tidy: Callable[[], Awaitable[object]]
+    returned: Callable[[Sequence[str]], Awaitable[None]]
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    async def work(self, stopping: asyncio.Event) -> None:
+    async def work(self, stopping: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
         """Work until `stopping` is set, then drain: runs are interrupted, and their jobs go back to the queue.
 
-        `tidy` is called as work begins and every few seconds. Raises StorageError where the queue is out of reach.
+        `ready` is called when work begins, `tidy` then and every few seconds, `returned` with the runs whose jobs wait
+        again. Raises StorageError where the queue is out of reach.
         """
         dbos = self._launch()
         rounds = asyncio.create_task(self._rounds(dbos))
         ended = asyncio.create_task(stopping.wait())
-        log.info("the worker %s takes up runs", self.post.executor, extra={"concurrency": self.post.concurrency})
+        log.info("the worker %s takes up runs", self.station.executor, extra={"concurrency": self.station.concurrency})
+        ready()
         try:
             await asyncio.wait({rounds, ended}, return_when=asyncio.FIRST_COMPLETED)
             if rounds.done():
@@ -71,19 +74,19 @@ class Worker:
 
     def _launch(self) -> Any:
         """DBOS, at work on this thread's event loop."""
-        with translated(self.post.url):
-            prepare(self.post.url)
+        with translated(self.station.url):
+            prepare(self.station.url)
         from dbos import DBOS, DBOSPortableJSONSerializer
 
         from promptprop.adapters.jobs.vendor import quiet
 
         config: dict[str, Any] = {
             "name": APPLICATION,
-            "system_database_url": self.post.url,
+            "system_database_url": self.station.url,
             "dbos_system_schema": SCHEMA,
             "serializer": DBOSPortableJSONSerializer(),
-            "executor_id": self.post.executor,
-            "application_version": self.post.version,
+            "executor_id": self.station.executor,
+            "application_version": self.station.version,
             "sys_db_pool_size": 4,
             "max_executor_threads": 8,
             "notification_listener_polling_interval_sec": SELDOM_SECONDS,  # nobody here waits for notifications
@@ -104,12 +107,12 @@ class Worker:
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MOST_STARTS)(run)
         # a queue of DBOS's own kind, held in memory: each worker has a concurrency of its own, and polls need one query
         dbos._registry._register_internal_queue(
-            QUEUE, worker_concurrency=self.post.concurrency, polling_interval_sec=POLL_SECONDS
+            QUEUE, worker_concurrency=self.station.concurrency, polling_interval_sec=POLL_SECONDS
         )
         dbos._registry._register_internal_queue(OWN_QUEUE, polling_interval_sec=SELDOM_SECONDS)
         DBOS.launch()
         dbos._background_jobs_stop_event.set()  # every second it looks for delays and time limits, which no job has
-        DBOS.set_latest_application_version(self.post.version)  # also where a newer one was tried and given up
+        DBOS.set_latest_application_version(self.station.version)  # also where a newer one was tried and given up
         return dbos
 
     async def _attend(self, run_id: str) -> Mapping[str, Json]:
@@ -129,26 +132,27 @@ class Worker:
     async def _rounds(self, dbos: Any) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._take_over, dbos)
-                if self.tidy is not None:
-                    await self.tidy()
+                await self.returned(await asyncio.to_thread(self._take_over, dbos))
+                await self.tidy()
             except Exception:
                 log.exception("what others left behind could not be looked up; it is tried again")
             await asyncio.sleep(ROUND_SECONDS)
 
-    def _take_over(self, dbos: Any) -> None:
+    def _take_over(self, dbos: Any) -> list[str]:
         """Queue again what executors of this host had in hand that work no more, and what an older version had."""
-        database = dbos._sys_db
-        for name in known_slots(self.post.slots):
-            slot = None if name == self.post.executor else try_slot(self.post.slots, name)
+        database, moved = dbos._sys_db, []
+        for name in known_slots(self.station.slots):
+            slot = None if name == self.station.executor else try_slot(self.station.slots, name)
             if slot is None:
                 continue
             try:  # while the lock is ours nobody else can be this executor
                 if found := requeue(database, name):
-                    log.warning("%d jobs of the executor %s, which has ended, are queued again", len(found), name)
+                    log.warning("jobs of the executor %s, which has ended, that are queued again: %d", name, len(found))
+                    moved += found
             finally:
-                slot.release()
-        adopt(database, self.post.version)
+                slot.close()
+        adopt(database, self.station.version)
+        return moved
 
     async def _drain(self, dbos: Any) -> None:
         """Stop in good order: no new jobs, runs interrupted, jobs back in the queue. Takes less than ten seconds."""
@@ -160,17 +164,18 @@ class Worker:
         for task in tasks:
             task.cancel()
         if tasks:
-            log.info("%d runs are interrupted; their jobs go back to the queue", len(tasks))
+            log.info("runs in hand: %d; they are interrupted, and their jobs go back to the queue", len(tasks))
             _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
             if late:
-                log.warning("%d runs did not stop within %g seconds", len(late), DRAIN_SECONDS)
+                log.warning("runs that did not stop within %g seconds: %d", DRAIN_SECONDS, len(late))
         for thread in taking:
             await asyncio.to_thread(thread.join, THREADS_SECONDS)
         try:
-            back = await asyncio.to_thread(requeue, dbos._sys_db, self.post.executor)
+            back = await asyncio.to_thread(requeue, dbos._sys_db, self.station.executor)
         except Exception as error:
             raise translate(error) from error
-        log.info("the worker %s ends; %d jobs are back in the queue", self.post.executor, len(back))
+        await self.returned(back)
+        log.info("the worker %s ends; jobs that are back in the queue: %d", self.station.executor, len(back))
 
 
 def leave() -> None:

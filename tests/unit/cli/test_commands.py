@@ -27,6 +27,15 @@ def test_without_arguments_the_help_is_shown(run_cli: Any) -> None:
     assert run_cli("runs").code == 2
 
 
+def test_a_command_with_others_below_it_takes_its_own_options_before_their_names(run_cli: Any) -> None:
+    help_text = run_cli("worker", "--help").out
+    assert help_text.index("Commands:") < help_text.index("Options:") < help_text.index("Common options:")
+    assert "recover" in help_text
+    assert run_cli("worker", "--concurrency", "0").code == 2
+    misspelt = run_cli("worker", "recovery")
+    assert (misspelt.code, "Did you mean 'recover'?" in misspelt.err) == (2, True)
+
+
 def test_an_optimization_answers_and_leaves_its_files(cli_project: Path, run_cli: Any) -> None:
     ended = run_cli("optimize", "small.yaml", "--json")
     assert ended.code == 0, ended.err

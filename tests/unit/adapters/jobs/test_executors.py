@@ -17,7 +17,7 @@ HOLD = "import sys, pathlib; from promptprop.adapters.jobs.executors import take
 def test_the_first_free_slot_of_the_host_is_taken(tmp_path: Path) -> None:
     first, second = take_slot(tmp_path), take_slot(tmp_path)
     assert [first.name, second.name] == [f"{host()}-0", f"{host()}-1"]
-    first.release()
+    first.close()
     assert take_slot(tmp_path).name == f"{host()}-0"
 
 
@@ -36,7 +36,7 @@ def test_a_slot_ends_with_the_process_that_holds_it_however_it_ends(tmp_path: Pa
 
 def test_the_wanted_number_is_waited_for(tmp_path: Path) -> None:
     held = take_slot(tmp_path, number=0)
-    timer = threading.Timer(0.2, held.release)
+    timer = threading.Timer(0.2, held.close)
     timer.start()
     assert take_slot(tmp_path, number=0).name == f"{host()}-0"
 
@@ -66,7 +66,7 @@ def test_whether_somebody_is_an_executor_can_be_asked_without_becoming_it(tmp_pa
     slot = try_slot(tmp_path, "pod-a")
     assert slot is not None
     assert is_held(tmp_path, "pod-a")
-    slot.release()
+    slot.close()
     assert not is_held(tmp_path, "pod-a")
 
 

@@ -1,0 +1,240 @@
+"""Jobs composed: the queue with its store for whoever dispatches runs, and the worker that runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop import __version__
+from promptprop.bootstrap.configuration import SystemClock, open_database, project_folder
+from promptprop.domain.errors import Interrupted, PromptPropError, RunLocked, RunNotFound, StorageError, UsageError
+from promptprop.domain.models import Json
+from promptprop.ports import EventSink, RunRow
+
+if TYPE_CHECKING:
+    from promptprop.adapters.jobs.queue import DbosQueue
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.services.dispatch import Dispatch
+    from promptprop.services.engine import Engine
+
+log = logging.getLogger("promptprop.jobs")
+
+CONCURRENCY = 4  # runs that a worker has in hand at once
+LOCKED_SECONDS = 600.0  # for which a worker waits for another process that has the run
+RETRY_SECONDS = 1.0
+ENDED = ("finished", "stopped", "cancelled")
+
+
+def build_queue(url: str) -> DbosQueue:
+    """The queue of the runs at `url`; opens when it is used, or asked to by `ping`."""
+    from promptprop.adapters.jobs.places import slots_folder
+    from promptprop.adapters.jobs.queue import DbosQueue
+
+    return DbosQueue(url, slots_folder(url, project_folder()))
+
+
+def build_dispatch(store: SqlStore, queue: DbosQueue) -> Dispatch:
+    """What queues, pauses and cancels runs, over a store and its queue."""
+    from promptprop.services.dispatch import Dispatch
+
+    return Dispatch(store, queue, SystemClock(), run_locks(store.url))
+
+
+def run_locks(url: str) -> Callable[[str], AbstractContextManager[None]]:
+    """What keeps other processes off a run."""
+    from promptprop.adapters.storage.locks import run_lock
+
+    return partial(run_lock, url)
+
+
+def job_version() -> str:
+    """Which workers may take up whose jobs: those of one revision of the database and one major version."""
+    from promptprop.adapters.storage.migrate import HEAD
+
+    return f"{__version__.partition('.')[0]}-{HEAD}"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A worker's place: how many runs at once, and its executor id: a name, else a free slot, `slot` before others."""
+
+    concurrency: int = CONCURRENCY
+    executor: str | None = None
+    slot: int | None = None
+
+
+async def run_worker(
+    url: str,
+    environment: Mapping[str, str],
+    post: Post,
+    stopping: asyncio.Event,
+    ready: Callable[[str], None] = lambda _executor: None,
+) -> str:
+    """Take up runs until `stopping` is set, then drain; `ready` is told the executor id, which is returned, too.
+
+    Raises StorageError where database or queue are out of reach, UsageError where the executor is taken.
+    """
+    from promptprop.adapters.jobs.executors import take_slot
+    from promptprop.adapters.jobs.places import jobs_url, slots_folder
+    from promptprop.adapters.jobs.worker import Station, Worker
+
+    slots = slots_folder(url, project_folder())
+    slot = await asyncio.to_thread(take_slot, slots, post.executor, post.slot)
+    with contextlib.closing(slot), contextlib.closing(open_database(url)) as store:
+        queue = build_queue(url)
+        dispatch = build_dispatch(store, queue)
+        attend = Attendant(store, url, environment, dispatch)
+        station = Station(jobs_url(url), slot.name, slots, job_version(), post.concurrency)
+        worker = Worker(station, attend.attend, dispatch.settle, dispatch.returned)
+        try:
+            await worker.work(stopping, lambda: ready(slot.name))
+        finally:
+            await queue.close()
+    return slot.name
+
+
+class Attendant:
+    """Works on jobs: brings each run to its end, as a command does that has no terminal."""
+
+    def __init__(
+        self,
+        store: SqlStore,
+        url: str,
+        environment: Mapping[str, str],
+        dispatch: Dispatch,
+        locked_seconds: float = LOCKED_SECONDS,
+    ) -> None:
+        """One engine for all runs of the worker."""
+        from promptprop.bootstrap.assembly import build_engine
+
+        self._store = store
+        self._environment = environment
+        self._engine: Engine = build_engine(store, url, environment)
+        self._dispatch = dispatch
+        self._locked_seconds = locked_seconds
+
+    async def attend(self, run_id: str) -> Mapping[str, Json]:
+        """Bring a run to its end; says which end. What goes wrong in a run ends the run, not the job.
+
+        Raises what no run can be blamed for.
+        """
+        from promptprop.adapters.logs import bind
+
+        with bind(run_id=run_id):
+            try:
+                return await self._attend(run_id)
+            except RunNotFound:
+                log.info("the run %s was removed: there is nothing to do", run_id[:8])
+                return {"status": "gone"}
+            except PromptPropError as error:
+                return await self._give_up(run_id, error)
+            except Exception:
+                log.exception("the worker failed at the run %s", run_id[:8])
+                raise
+
+    async def _attend(self, run_id: str) -> Mapping[str, Json]:
+        run = self._store.run(run_id)
+        if run.status in ("finished", "cancelled"):  # taken up before, by a worker that died over the last words
+            await self._leave_files(run)
+            return {"status": run.status}
+        error: PromptPropError | None = None
+        try:
+            await self._run(run)
+        except (Interrupted, asyncio.CancelledError):
+            log.info("the run %s was interrupted", run_id[:8])
+        except RunLocked:
+            raise
+        except PromptPropError as ended:
+            error = ended
+        if self._store.run_head(run_id).status not in ENDED:  # it never began, or its end could not be stored
+            if error is not None:
+                raise error
+            await self._dispatch.close_run(run_id, self._store.ending(run_id))
+        await self._leave_files(run)
+        head = self._store.run_head(run_id)
+        told = {"error": error.code, "message": error.message} if error else {}
+        return {"status": head.status, "reason": head.stop_reason or "", **told}
+
+    async def _run(self, run: RunRow) -> None:
+        """Run the engine, once nobody else works on the run. Raises RunLocked where that takes too long."""
+        clock = SystemClock()
+        until = clock.monotonic() + self._locked_seconds
+        while True:
+            try:
+                await self._engine.run(run.id, sinks=self._sinks(run))
+            except RunLocked as locked:
+                if clock.monotonic() > until:
+                    raise
+                log.info("%s; waiting for it", locked.message)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _sinks(self, run: RunRow) -> list[EventSink]:
+        from promptprop.bootstrap.outputs import build_tracking
+        from promptprop.domain.config import RunConfig
+        from promptprop.services.ticks import StoredTicks
+
+        config = RunConfig.model_validate(run.snapshot["config"])
+        tracking = build_tracking(self._engine, run, config, self._environment)
+        ticks = StoredTicks(self._store, SystemClock())
+        return [ticks, *([tracking] if tracking else [])]
+
+    async def _give_up(self, run_id: str, error: PromptPropError) -> Mapping[str, Json]:
+        """Say in the run itself what kept it from running, unless another process has it."""
+        log.error("the run %s stopped: %s", run_id[:8], error.message)
+        if not isinstance(error, RunLocked):
+            with contextlib.suppress(RunLocked, UsageError):
+                await self._dispatch.close_run(run_id, "failed", error.message)
+        return {"status": "stopped", "reason": "failed", "error": error.code, "message": error.message}
+
+    async def _leave_files(self, run: RunRow) -> None:
+        """Write the run's folder, as far as the run came; where that fails the run itself is safe."""
+        from promptprop.bootstrap.outputs import write_run_folder
+
+        if not self._store.last_seq(run.id):
+            return
+        try:
+            await asyncio.to_thread(lambda: write_run_folder(run, self._engine.report(run.id)))
+        except StorageError as unwritable:
+            log.warning("the files of the run %s are not written: %s", run.id[:8], unwritable.message)
+
+
+def worker_command(concurrency: int) -> list[str]:
+    """How a server starts a worker; where the database is stands in the environment: it may hold a password."""
+    import sys
+
+    return [sys.executable, "-m", "promptprop", "worker", "--supervised", "--concurrency", str(concurrency)]
+
+
+def recover_executor(url: str, executor: str) -> list[str]:
+    """Queue the jobs again that an executor had which is gone for good; returns the ids of their runs.
+
+    Raises UsageError where a worker on this host is that executor.
+    """
+    from promptprop.adapters.jobs.executors import checked, is_held
+    from promptprop.adapters.jobs.places import slots_folder
+
+    name = checked(executor)
+    folder: Path = slots_folder(url, project_folder())
+    if is_held(folder, name):
+        raise UsageError(f"the executor {name!r} is at work on this host", remedy="stop that worker first")
+    return asyncio.run(_recovered(url, name))
+
+
+async def _recovered(url: str, executor: str) -> list[str]:
+    queue = build_queue(url)
+    with contextlib.closing(open_database(url, must_exist=True)) as store:
+        try:
+            found = list(await queue.recover(executor))
+            await build_dispatch(store, queue).returned(found)
+        finally:
+            await queue.close()
+    return found
