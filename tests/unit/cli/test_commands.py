@@ -33,7 +33,7 @@ def test_a_command_with_others_below_it_takes_its_own_options_before_their_names
     assert "recover" in help_text
     assert run_cli("worker", "--concurrency", "0").code == 2
     misspelt = run_cli("worker", "recovery")
-    assert (misspelt.code, "Did you mean 'recover'?" in misspelt.err) == (2, True)
+    assert (misspelt.code, "did you mean 'recover'?" in misspelt.err) == (2, True)
 
 
 def test_an_optimization_answers_and_leaves_its_files(cli_project: Path, run_cli: Any) -> None:
