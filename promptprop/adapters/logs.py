@@ -50,7 +50,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"(?<![A-Za-z0-9])(?:sk-[\w-]{8,}|AIza[\w-]{16,}|hf_[A-Za-z0-9]{12,}|gsk_\w{12,}|xox[a-z]-[\w-]{8,}"
-            r"|gh[opsru]_[A-Za-z0-9]{12,}|github_pat_\w{16,}|glpat-[\w-]{12,}|xai-[\w-]{16,}|AKIA[0-9A-Z]{16}"
+            r"|gh[opsru]_[A-Za-z0-9]{12,}|github_pat_\w{16,}|glpat-[\w-]{12,}|pp_[\w-]{40,}|xai-[\w-]{16,}|AKIA[0-9A-Z]{16}"
             r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})",
             re.ASCII,
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -137,6 +139,27 @@ def chosen_format(given: str, known: tuple[Format, ...], *, as_json: bool) -> Fo
     if as_json and chosen not in ("text", "json"):
         raise UsageError(f"--json and --format {chosen} exclude each other", remedy="leave one out")
     return "json" if as_json else chosen
+
+
+AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def age_of(text: str, option: str) -> timedelta:
+    """A length of time such as 30d, as far back or ahead of now as calendars go. Raises UsageError naming the option.
+
+    >>> age_of("2w", "--older-than").days
+    14
+    """
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
+    if match is None:
+        raise UsageError(f"{option} wants a time such as 30d, got {text!r}", remedy=f"units: {', '.join(AGES)}")
+    now = datetime.now(timezone.utc)
+    try:
+        age = timedelta(**{AGES[match[2]]: int(match[1])})
+        _ = (now - age, now + age)
+    except OverflowError as error:
+        raise UsageError(f"{option} {text} lies beyond all calendars", remedy="give a shorter time") from error
+    return age
 
 
 COMMON = ("json_", "output", "format_", "quiet", "verbose", "no_color", "no_input", "yes")

@@ -45,6 +45,9 @@ COMMANDS: dict[str, str] = {
     "db upgrade": f"{_HERE}.db_upgrade:upgrade_database",
     "db backup": f"{_HERE}.db_backup:back_up",
     "db check": f"{_HERE}.db_check:check_database",
+    "token create": f"{_HERE}.token_create:create_token",
+    "token list": f"{_HERE}.token_list:list_tokens",
+    "token revoke": f"{_HERE}.token_revoke:revoke_token",
     "worker": f"{_HERE}.worker:work",
     "worker recover": f"{_HERE}.worker_recover:recover",
     "mlflow": f"{_HERE}.mlflow:open_mlflow",
@@ -62,5 +65,6 @@ GROUPS: dict[str, str] = {
     "roles": "Show the model roles and their templates.",
     "config": "Show what a configuration amounts to.",
     "cache": "Count and remove what the ledger holds.",
+    "token": "Create, list and revoke what requests to `promptprop serve` are let in by.",
     "db": "Check, back up and upgrade the database.",
 }

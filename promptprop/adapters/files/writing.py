@@ -28,7 +28,7 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if mode is not None and not stat.S_ISREG(mode):
-            target.write_bytes(data)
+            Path(path).write_bytes(data)  # a pipe has no other name than the one it was given by
             return
         _replace(target, data, mode)
     except OSError as error:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from promptprop.cli.options import Database, EnvFile
+from promptprop.cli.options import Database, EnvFile, age_of
 from promptprop.cli.shell import Shell
 from promptprop.domain.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
-
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def prune(
@@ -41,7 +38,7 @@ def prune(
     from promptprop.cli.commands.cache_stats import size_text, sums_json, sums_text
     from promptprop.cli.running import opened
 
-    before = None if older_than is None else datetime.now(timezone.utc) - age_of(older_than)
+    before = None if older_than is None else datetime.now(timezone.utc) - age_of(older_than, "--older-than")
     with contextlib.closing(opened(db, env_file)) as store:
         found = store.prunable(before, model)
         what = f"{found.calls:,} {'call' if found.calls == 1 else 'calls'} that no run has consumed"
@@ -75,20 +72,3 @@ def _pruned(store: SqlStore, before: datetime | None, model: str | None) -> tupl
     except StorageError as refused:  # the calls are gone all the same, and the database uses their space again
         note = f"the space was not given back to the system: {refused.message}"
     return removed, max(0, size - store.size_bytes()), note
-
-
-def age_of(text: str) -> timedelta:
-    """An age such as 30d. Raises UsageError.
-
-    >>> age_of("2w").days
-    14
-    """
-    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
-    if match is None:
-        raise UsageError(f"--older-than wants an age such as 30d, got {text!r}", remedy=f"units: {', '.join(UNITS)}")
-    try:
-        age = timedelta(**{UNITS[match[2]]: int(match[1])})
-        datetime.now(timezone.utc) - age
-    except OverflowError as error:
-        raise UsageError(f"--older-than {text} lies before all calendars", remedy="give a shorter age") from error
-    return age

@@ -21,6 +21,15 @@ def failing(code: int) -> object:
     return fsync
 
 
+@posix_only
+def test_a_pipe_is_written_straight_by_the_name_it_was_given() -> None:
+    reader, writer = os.pipe()
+    write_atomically(f"/dev/fd/{writer}", "a\n")
+    os.close(writer)
+    with open(reader, encoding="utf-8") as read:
+        assert read.read() == "a\n"
+
+
 def test_text_is_written_as_it_is(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.txt", "é\r\n\n")
     assert (tmp_path / "a.txt").read_bytes() == "é\r\n\n".encode()
