@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 DRAFTS = 3  # seeds that are written from the task and train rows, where asked for
 CONFIRM_SHARE = 0.3  # of select: rows that the search does not see, to choose among the shortlist
 PLAN_SAMPLE = 50
+DRAIN_SECONDS = 30.0  # that a run which ends early waits for calls that are under way
 
 
-def build_engine(store: SqlStore, url: str, environment: Mapping[str, str]) -> Engine:
-    """The engine over this store."""
+def build_engine(
+    store: SqlStore, url: str, environment: Mapping[str, str], drain_seconds: float = DRAIN_SECONDS
+) -> Engine:
+    """The engine over this store; its runs that end early wait `drain_seconds` for calls that are under way."""
     from promptprop.adapters.logs import register_environment
     from promptprop.adapters.storage.locks import run_lock
     from promptprop.services.engine import Engine
@@ -43,7 +46,7 @@ def build_engine(store: SqlStore, url: str, environment: Mapping[str, str]) -> E
         return run_lock(url, run_id)
 
     async def assemble_run(run: RunRow) -> Assembly:
-        return await assemble(store, run, with_written_secrets(run.snapshot, environment))
+        return await assemble(store, run, with_written_secrets(run.snapshot, environment), drain_seconds)
 
     return Engine(store, SystemClock(), assemble_run, lock)
 
@@ -55,9 +58,12 @@ def inbox_reviewer(store: SqlStore, run: RunRow) -> Reviewer | None:
     return InboxReviewer(store, run.id) if run.snapshot.get("options", {}).get("review") else None
 
 
-async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str]) -> Assembly:
+async def assemble(
+    store: SqlStore, run: RunRow, environment: Mapping[str, str], drain_seconds: float = DRAIN_SECONDS
+) -> Assembly:
     """Compose a run from its row alone. Raises ConfigError, DataError, UsageError, ModelError."""
     from promptprop.adapters.models.ledger import LedgerModels
+    from promptprop.adapters.models.limiter import Timing
     from promptprop.adapters.models.purse import Purse
     from promptprop.domain.config import RunConfig
     from promptprop.domain.events import RunStarted
@@ -77,7 +83,8 @@ async def assemble(store: SqlStore, run: RunRow, environment: Mapping[str, str])
     endpoints, specs = await open_endpoints(config, environment, run.activity, recorded=recorded(run))
     try:
         optimizer, brief = build_search(store, run, config)
-        ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run))
+        timing = Timing(drain_seconds=drain_seconds)
+        ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run), timing=timing)
         equipment = Equipment(
             run_id=run.id,
             dataset_id=run.dataset_id,

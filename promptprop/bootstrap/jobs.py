@@ -20,6 +20,7 @@ from promptprop.ports import EventSink, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.jobs.queue import DbosQueue
+    from promptprop.adapters.jobs.supervisor import Supervisor
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.services.dispatch import Dispatch
     from promptprop.services.engine import Engine
@@ -29,6 +30,7 @@ log = logging.getLogger("promptprop.jobs")
 CONCURRENCY = 4  # runs that a worker has in hand at once
 LOCKED_SECONDS = 600.0  # for which a worker waits for another process that has the run
 RETRY_SECONDS = 1.0
+CALLS_SECONDS = 6.0  # for calls that are under way when a run is interrupted: a worker drains within 10
 ENDED = ("finished", "stopped", "cancelled")
 
 
@@ -116,7 +118,7 @@ class Attendant:
 
         self._store = store
         self._environment = environment
-        self._engine: Engine = build_engine(store, url, environment)
+        self._engine: Engine = build_engine(store, url, environment, CALLS_SECONDS)
         self._dispatch = dispatch
         self._locked_seconds = locked_seconds
 
@@ -164,11 +166,13 @@ class Attendant:
 
     async def _run(self, run: RunRow) -> None:
         """Run the engine, once nobody else works on the run. Raises RunLocked where that takes too long."""
-        clock = SystemClock()
+        from promptprop.bootstrap.assembly import inbox_reviewer
+
+        clock, reviewer = SystemClock(), inbox_reviewer(self._store, run)
         until = clock.monotonic() + self._locked_seconds
         while True:
             try:
-                await self._engine.run(run.id, sinks=self._sinks(run))
+                await self._engine.run(run.id, sinks=self._sinks(run), reviewer=reviewer, inbox=self._store)
             except RunLocked as locked:
                 if clock.monotonic() > until:
                     raise
@@ -207,11 +211,15 @@ class Attendant:
             log.warning("the files of the run %s are not written: %s", run.id[:8], unwritable.message)
 
 
-def worker_command(concurrency: int) -> list[str]:
-    """How a server starts a worker; where the database is stands in the environment: it may hold a password."""
+def build_supervisor(url: str, workers: int, concurrency: int, environment: Mapping[str, str]) -> Supervisor:
+    """What keeps a server's workers alive. Where the database is stands in their environment: it may hold a secret."""
     import sys
 
-    return [sys.executable, "-m", "promptprop", "worker", "--supervised", "--concurrency", str(concurrency)]
+    from promptprop.adapters.jobs.supervisor import Supervisor
+    from promptprop.bootstrap.configuration import DATABASE_VARIABLE
+
+    command = [sys.executable, "-m", "promptprop", "worker", "--supervised", "--concurrency", str(concurrency)]
+    return Supervisor(workers, command, {**environment, DATABASE_VARIABLE: url})
 
 
 def recover_executor(url: str, executor: str) -> list[str]:

@@ -200,7 +200,8 @@ class Course:
                 self.history = advance(self.history, stored)
                 if not isinstance(stored.event, facts.EndpointPaused | facts.EndpointRecovered):  # over long ago
                     self._show(stored)
-        await self._append(facts.RunResumed() if self.stored else started)
+        begun = any(isinstance(one.event, facts.RunStarted) for one in self.stored)  # else it was stopped before
+        await self._append(facts.RunResumed() if begun else started)
         for event in wanted:
             self.replay.add_intervention(event)
             await self._append(event)

@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Literal, Protocol
 
 from promptprop.domain.errors import RunLocked
-from promptprop.domain.events import RunStopped, StoredEvent
+from promptprop.domain.events import RunFinished, RunStopped, StoredEvent
+from promptprop.domain.people import ENDINGS
 from promptprop.ports import Clock, Inbox, JobQueue, JobState, Queued, RunHead, RunListing, Store
 
 log = logging.getLogger("promptprop.jobs")
@@ -24,6 +25,7 @@ RESUMABLE = ("created", "stopped", "cancelled")
 UNSETTLED = ("queued", "running")
 RIPE_SECONDS = 10.0  # a row that was changed a moment ago is in somebody's hands
 PAGE = 200
+LAST_WORDS, PAUSE_SECONDS = 40, 0.05  # looks at a job that is about to be over, and seconds between them
 
 
 class Runs(Store, RunListing, Inbox, Protocol):
@@ -61,31 +63,31 @@ class Dispatch:
         queued = await self._store.queue_run(run_id, before, most_live)
         if queued == "queued":
             await self._store.withdraw_endings(run_id)
+            await self._await_last_words(run_id)
             await self._queue.submit(run_id, priority)
         return queued
 
     async def end(self, run_id: str, ending: Wanted, author: str = "") -> bool:
-        """Pause or cancel a run; tells whether it is over already, else its worker ends it within seconds.
+        """Pause or cancel a run; tells whether it is over already, else whoever has it ends it within seconds.
 
         A run that was not begun, or that waits, is over at once; so is one that had stopped, if it is cancelled. A run
-        that is over stays as it is. Raises RunLocked where another process than a worker has it.
+        that is over stays as it is. A command heeds it between two decisions, a worker at once.
         """
         head = self._store.run_head(run_id)
         over = ("finished", "cancelled") if ending == "cancelled" else ("finished", "cancelled", "stopped")
         if head.status in over:
             return True
         job = await self._queue.state(run_id)
-        if job is None or not job.live:
-            await self._close(head, ending)
-            return True
-        wish = await self._store.leave_wish(run_id, ending, {}, author)
+        await self._store.leave_wish(run_id, ending, {}, author)
         await self._queue.cancel(run_id)
         after = await self._queue.state(run_id)
-        if job.status == "queued" and after is not None and after.starts == job.starts:  # no worker has met it
+        if job and job.live and not (job.status == "queued" and after and after.starts == job.starts):
+            return False  # a worker has met it
+        try:
             await self._close(head, ending)
-            await self._store.settle_wish(wish.id)
-            return True
-        return False
+        except RunLocked:
+            return False
+        return True
 
     async def settle(self) -> int:
         """Put right all rows of runs that say something else than their jobs; returns how many those were.
@@ -123,15 +125,26 @@ class Dispatch:
             if job.status == "queued" and head.status == "running":
                 return await self._store.change_status(head.id, ("running",), "queued")
             return False
+        ending = self._store.ending(head.id)
         try:
             if job.status == "failed":
                 await self._close(head, "failed", job.error)
+            elif head.status == "queued" and ending == "interrupted":  # queued while a worker had its last words
+                await self._queue.submit(head.id)
             else:
-                await self._close(head, self._store.ending(head.id))
+                await self._close(head, ending)
         except RunLocked:
             return False  # its worker is about to end it, or a command has taken it up
         log.warning("the run %s says %s, and its job is %s: put right", head.id[:8], head.status, job.status)
         return True
+
+    async def _await_last_words(self, run_id: str) -> None:
+        """A run says that it has stopped a moment before its job is over, and while that lives there is no other."""
+        for _ in range(LAST_WORDS):
+            job = await self._queue.state(run_id)
+            if job is None or job.status != "running":
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _is_live(self, run_id: str) -> bool:
         job = await self._queue.state(run_id)
@@ -142,12 +155,14 @@ class Dispatch:
         lock = self._lock(head.id)
         await asyncio.to_thread(lock.__enter__)
         try:
-            newest = self._store.last_seq(head.id)
-            told = newest and self._store.event_page(head.id, newest - 1, 1)[0].event
-            if newest and told != RunStopped(reason, detail):
-                stopped = RunStopped(reason, detail)
+            newest, stopped = self._store.last_seq(head.id), RunStopped(reason, detail)
+            told = [one.event for one in self._store.event_page(head.id, newest - 1, 1)] if newest else []
+            if told != [stopped] and not any(isinstance(one, RunFinished) for one in told):
                 await self._store.append(StoredEvent(head.id, newest + 1, self._clock.now(), stopped, {}))
             status = "cancelled" if reason == "cancelled" else "stopped"
             await self._store.change_status(head.id, (*UNSETTLED, "created", "stopped"), status, reason)
+            for wish in self._store.wishes(head.id):
+                if wish.kind in ENDINGS:
+                    await self._store.settle_wish(wish.id)
         finally:
             await asyncio.to_thread(lock.__exit__, None, None, None)

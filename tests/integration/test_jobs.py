@@ -73,22 +73,24 @@ async def test_a_run_that_cannot_be_begun_says_why_and_can_be_resumed(
     project: Project, openai_server: OpenAIServer
 ) -> None:
     (run_id,) = await project.queued(1)
-    rows = project.folder / "rows.jsonl"
-    key = project.store.run(run_id).snapshot["config"]["models"]["task"]
+    model = project.store.run(run_id).snapshot["config"]["models"]["task"]
     snapshot = dict(project.store.run(run_id).snapshot)
-    broken = {**snapshot, "config": {**snapshot["config"], "models": {"task": {**key, "api_key": "${env:ABSENT_KEY}"}}}}
+    broken = {
+        **snapshot,
+        "config": {**snapshot["config"], "models": {"task": {**model, "api_key": "${env:ABSENT_KEY}"}}},
+    }
     await project.store.update_run(run_id, snapshot=broken)
     worker = project.work()
     await project.until_ended([run_id])
     assert (project.head(run_id).status, project.head(run_id).stop_reason) == ("stopped", "failed")
-    assert "ABSENT_KEY" in project.logs()
-    await project.until(lambda: "stopped" in project.logs())
-    assert (await project.job(run_id)).status in {"running", "done"}
+    (told,) = [one.event for one in project.store.events(run_id)]
+    assert isinstance(told, RunStopped)
+    assert (told.reason, "ABSENT_KEY" in told.detail) == ("failed", True)
     await project.store.update_run(run_id, snapshot=snapshot)
     assert await project.dispatch.submit(run_id) == "queued"
     await project.until(lambda: project.head(run_id).status == "finished")
     assert (await project.job(run_id)).attempt == 2
-    assert rows.exists()
+    assert [one.event.kind for one in project.store.events(run_id)][:2] == ["run_stopped", "run_started"]
     assert project.stop(worker) == 0
     assert openai_server.stats.requests == 4
 
@@ -169,3 +171,63 @@ async def test_a_second_signal_ends_a_worker_at_once(long_project: Project) -> N
     worker.send_signal(signal.SIGTERM)
     await long_project.until(lambda: "stopping" in long_project.logs())
     assert long_project.stop(worker) in {0, 143}
+
+
+async def test_a_run_that_is_cancelled_ends_within_seconds_and_says_so(
+    long_project: Project, openai_server: OpenAIServer
+) -> None:
+    (run_id,) = await long_project.queued(1)
+    worker = long_project.work()
+    await long_project.until_running(run_id)
+    began = time.monotonic()
+    assert await long_project.dispatch.end(run_id, "cancelled", "somebody") is False
+    await long_project.until_ended([run_id])
+    print(f"cancelled after {time.monotonic() - began:.2f} s")
+    assert (long_project.head(run_id).status, long_project.head(run_id).stop_reason) == ("cancelled", "cancelled")
+    assert long_project.store.events(run_id)[-1].event == RunStopped("cancelled")
+    assert (await long_project.job(run_id)).status == "cancelled"
+    assert openai_server.stats.requests < 200
+    assert await long_project.dispatch.end(run_id, "cancelled") is True
+    assert long_project.stop(worker) == 0
+    assert "Traceback" not in long_project.logs()
+
+
+async def test_a_paused_run_goes_on_where_it_stopped(long_project: Project, openai_server: OpenAIServer) -> None:
+    (run_id,) = await long_project.queued(1)
+    long_project.work()
+    await long_project.until(lambda: openai_server.stats.requests > 6)
+    await long_project.dispatch.end(run_id, "paused")
+    await long_project.until_ended([run_id])
+    assert (long_project.head(run_id).status, long_project.head(run_id).stop_reason) == ("stopped", "paused")
+    openai_server.latency = 0.0
+    assert await long_project.dispatch.submit(run_id) == "queued"
+    await long_project.until(lambda: long_project.head(run_id).status == "finished")
+    assert (await long_project.job(run_id)).attempt == 2
+    assert openai_server.stats.requests <= 200 + 1
+
+
+async def test_a_queued_run_that_is_cancelled_is_over_at_once_and_never_begun(
+    project: Project, openai_server: OpenAIServer
+) -> None:
+    cancelled, other = await project.queued(2)
+    assert await project.dispatch.end(cancelled, "cancelled") is True
+    assert project.head(cancelled).status == "cancelled"
+    worker = project.work()
+    await project.until_ended([other])
+    assert project.stop(worker) == 0
+    assert project.head(cancelled).status == "cancelled"
+    assert openai_server.stats.requests == 4
+
+
+async def test_calls_that_take_long_keep_no_worker_from_draining_in_time(
+    long_project: Project, openai_server: OpenAIServer
+) -> None:
+    openai_server.latency = 25.0
+    (run_id,) = await long_project.queued(1)
+    worker = long_project.work()
+    await long_project.until(lambda: openai_server.stats.requests > 0)
+    began = time.monotonic()
+    assert long_project.stop(worker) == 0
+    assert time.monotonic() - began < 10
+    assert long_project.head(run_id).status == "queued"
+    assert long_project.store.events(run_id)[-1].event == RunStopped("interrupted")
