@@ -18,8 +18,10 @@ from promptprop.domain.models import Candidate, Demo, Json, Program, Prompt, Row
 from promptprop.ports import CACHE_MODES, Brief, CacheMode, Optimizer, QuestionBound, Reviewer, RunRow
 
 if TYPE_CHECKING:
+    from promptprop.adapters.models.endpoint import Endpoint
+    from promptprop.adapters.models.ledger import LedgerModels
     from promptprop.adapters.storage.store import SqlStore
-    from promptprop.domain.budget import Amount
+    from promptprop.domain.budget import Amount, Budget
     from promptprop.domain.config import RunConfig
     from promptprop.services.course import Assembly
     from promptprop.services.engine import Engine
@@ -62,9 +64,6 @@ async def assemble(
     store: SqlStore, run: RunRow, environment: Mapping[str, str], drain_seconds: float = DRAIN_SECONDS
 ) -> Assembly:
     """Compose a run from its row alone. Raises ConfigError, DataError, UsageError, ModelError."""
-    from promptprop.adapters.models.ledger import LedgerModels
-    from promptprop.adapters.models.limiter import Timing
-    from promptprop.adapters.models.purse import Purse
     from promptprop.domain.config import RunConfig
     from promptprop.domain.events import RunStarted
     from promptprop.roles.registry import load_roles
@@ -83,8 +82,7 @@ async def assemble(
     endpoints, specs = await open_endpoints(config, environment, run.activity, recorded=recorded(run))
     try:
         optimizer, brief = build_search(store, run, config)
-        timing = Timing(drain_seconds=drain_seconds)
-        ledger = LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run), timing=timing)
+        ledger = build_ledger(store, run, budget, endpoints, drain_seconds)
         equipment = Equipment(
             run_id=run.id,
             dataset_id=run.dataset_id,
@@ -119,6 +117,18 @@ async def assemble(
     )
     judging = partial(build_run_scorer, config, Path(run.snapshot["folder"]), run.snapshot["roles"])
     return Assembly(optimizer, brief, equipment, started, partial(require_priced, config, specs), judging)
+
+
+def build_ledger(
+    store: SqlStore, run: RunRow, budget: Budget, endpoints: Mapping[str, Endpoint], drain_seconds: float
+) -> LedgerModels:
+    """The models of a run behind its ledger and its budget."""
+    from promptprop.adapters.models.ledger import LedgerModels
+    from promptprop.adapters.models.limiter import Timing
+    from promptprop.adapters.models.purse import Purse
+
+    timing = Timing(drain_seconds=drain_seconds)
+    return LedgerModels(store, run.id, Purse(budget), endpoints, cache=cache_of(run), timing=timing)
 
 
 def cache_of(run: RunRow) -> CacheMode:
