@@ -122,7 +122,6 @@ def _of_config(config: RunConfig, path: str) -> list[tuple[Text, Surroundings]]:
     from promptprop.adapters.files.datasets import Columns
     from promptprop.services.lint import Surroundings, names_in
 
-    known = set(Columns(config.data.inputs).variables)
     labels = _labels(config)
     several = len(config.prompt or ()) > 1
     steps = [(step.prompt, f"step {step.id}", step.output) for step in config.steps or ()]
@@ -133,6 +132,8 @@ def _of_config(config: RunConfig, path: str) -> list[tuple[Text, Surroundings]]:
         raise ConfigError(Problem("there is no prompt yet: it is drafted from scratch", Place(path), remedy))
     uses = frozenset().union(*(names_in(text.text) for text, _ in sources if not text.literal))
     outputs = {output for _, output in sources if output}
+    # which columns a stored dataset has stands in a database, which is not asked
+    known = set(Columns(config.data.inputs).variables) if config.data.inputs else set(uses)
     found = []
     for place, (text, _) in enumerate(sources):
         around = Surroundings(frozenset(known), frozenset(), place == 0, uses, text.literal)
@@ -160,9 +161,11 @@ def _text(prompt: PromptConfig, config: str, part: str = "") -> Text:
 
 
 def _labels(config: RunConfig) -> frozenset[str]:
-    """The labels that rows expect; none where they expect something else."""
+    """The labels that rows expect; none where they expect something else, or are not read."""
     from promptprop.bootstrap.preparation import limited_examples
 
+    if config.data.dataset:  # its rows lie in a database, which is not asked
+        return frozenset()
     found: set[str] = set()
     for example in islice(limited_examples(config), ROWS):
         wanted = example.expected if isinstance(example.expected, list | tuple) else [example.expected]

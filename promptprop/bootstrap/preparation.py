@@ -59,8 +59,12 @@ async def prepare(
 
     config = loaded.config
     program, seeds = prompts or read_prompts(config)
-    check_variables(config, program, seeds)
-    dataset_id = dataset_id or await store.put_dataset(config.name, limited_examples(config, most_rows))
+    if config.data.dataset:
+        dataset_id, variables = stored_rows(store, config.data.dataset, most_rows)
+        check_variables(config, program, seeds, variables)
+    else:
+        check_variables(config, program, seeds)
+        dataset_id = dataset_id or await store.put_dataset(config.name, limited_examples(config, most_rows))
     refining = ("refiner",) if config.optimizer.name == "iterate" else ()
     templates = templates_of(config, (*SEARCHING, *refining))
     snapshot = {
@@ -82,6 +86,20 @@ async def prepare(
     return Prepared(config, loaded.environment, dataset_id, snapshot)
 
 
+def stored_rows(store: SqlStore, dataset_id: str, most: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """The id of a stored dataset, and the variables that its rows fill.
+
+    Raises DataError where there is none, and past `most` rows.
+    """
+    found = store.dataset_head(dataset_id)
+    first = store.dataset_rows(dataset_id, limit=1) if found else []
+    if found is None or not first:
+        raise DataError(f"no dataset has the id {dataset_id!r}", remedy="upload it, and name the id that it gets")
+    if most is not None and found.size > most:
+        raise _too_many_rows(most)
+    return found.id, tuple(first[0].example.inputs)
+
+
 def limited_examples(config: RunConfig, most: int | None = None) -> Iterable[Example]:
     """The examples of the configured files, streamed. Raises DataError past `most` of them."""
     examples = _configured_examples(config)
@@ -91,13 +109,19 @@ def limited_examples(config: RunConfig, most: int | None = None) -> Iterable[Exa
 def _at_most(examples: Iterable[Example], most: int) -> Iterator[Example]:
     for count, example in enumerate(examples, start=1):
         if count > most:
-            raise DataError(f"the dataset has more than {most:,} rows", remedy="take fewer rows, or a part of them")
+            raise _too_many_rows(most)
         yield example
+
+
+def _too_many_rows(most: int) -> DataError:
+    return DataError(f"the dataset has more than {most:,} rows", remedy="take fewer rows, or a part of them")
 
 
 def _configured_examples(config: RunConfig) -> Iterable[Example]:
     from promptprop.adapters.files.datasets import read_examples, read_split_files
 
+    if config.data.dataset:
+        raise DataError("this reads rows from a file, and not those of a stored dataset", remedy="name a data.file")
     data, columns = config.data, columns_of(config.data)
     if data.files:
         return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format)
@@ -121,13 +145,19 @@ def columns_of(data: DataConfig) -> Columns:
     )
 
 
-def check_variables(config: RunConfig, program: Program, seeds: Sequence[Candidate]) -> None:
-    """Each prompt uses only what a column or an earlier step supplies, and uses something. Raises ConfigError."""
+def check_variables(
+    config: RunConfig, program: Program, seeds: Sequence[Candidate], variables: Sequence[str] = ()
+) -> None:
+    """Each prompt uses only what a column or an earlier step supplies, and uses something. Raises ConfigError.
+
+    `variables` are those of a stored dataset, which cannot be checked without them.
+    """
     from promptprop.adapters.files.config_problems import closest
-    from promptprop.adapters.files.datasets import Columns
     from promptprop.roles.template import INSTRUCTION, variables_of, variables_sent
 
-    columns = set(Columns(config.data.inputs).variables)
+    if config.data.dataset and not variables:
+        return
+    columns = set(variables or columns_of(config.data).variables)
     problems = []
     for seed in seeds:
         known = set(columns)

@@ -37,22 +37,26 @@ class Lender:
     environment: Mapping[str, str] = field(repr=False)
 
 
-def load_request(given: Mapping[str, Json] | str, lender: Lender) -> LoadedConfig:
+def load_request(given: Mapping[str, Json] | str, lender: Lender, dataset: str | None = None) -> LoadedConfig:
     """The configuration that a request gives as a JSON object or as a YAML text, confined.
+
+    `dataset` is the id of a stored dataset whose rows stand in for those of the configuration's file.
 
     Roles without a model get the server's. Raises ConfigError with every problem: placed by dotted keys for JSON, by
     lines for YAML. Reads files and may take a second: call it in a thread.
     """
-    from promptprop.adapters.files.config import LoadedConfig, in_order, validated
+    from promptprop.adapters.files.config import LoadedConfig, in_order, validated_as
     from promptprop.adapters.files.origins import expanded, origins_of
     from promptprop.adapters.files.request_documents import request_tree
     from promptprop.bootstrap.configuration import option_models
+    from promptprop.domain.config import RunConfig
 
     root = expanded(request_tree(given))
+    root = _with_dataset(root, dataset) if dataset else root
     asked = _asked_roles(root)
     root = _with_lent_models(root, lender.serve)
     problems: list[Problem] = []
-    config = validated(root, option_models(), problems)
+    config = validated_as(RunConfig, root, problems, option_models())
     if config is None or problems:
         raise ConfigError(in_order(problems)[:50])
     confined = _Confinement(root, lender, asked)
@@ -92,6 +96,18 @@ def capped(asked: BudgetConfig, most: BudgetConfig) -> BudgetConfig:
 
 def _least(*caps: Decimal | float | int | None) -> Decimal | float | int | None:
     return min((cap for cap in caps if cap is not None), default=None)
+
+
+def _with_dataset(root: Node, dataset: str) -> Node:
+    """The tree with its rows taken from a stored dataset."""
+    from promptprop.adapters.files.yaml_strict import Node, text_node
+
+    place = Place("dataset")
+    data = root.entries.get("data")
+    kept = data if data is not None and data.kind == "map" else Node("map", place)
+    entries = {key: node for key, node in kept.entries.items() if key not in ("file", "files", "format")}
+    named = replace(kept, entries={**entries, "dataset": text_node(dataset, place)})
+    return replace(root, entries={**root.entries, "data": named}, keys={"data": place, **root.keys})
 
 
 def _asked_roles(root: Node) -> frozenset[str]:

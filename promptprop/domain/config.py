@@ -110,10 +110,13 @@ class DataConfig(ConfigModel):
         None, description="The dataset: JSONL, JSON, CSV, TSV, YAML, Parquet, also gzipped; - is stdin."
     )
     files: dict[Split, Name] | None = Field(None, min_length=1, description="One file per split: train, select, test.")
+    dataset: Name | None = Field(None, description="Id of a dataset in the database, such as one that was uploaded.")
     format: Literal["jsonl", "json", "csv", "tsv", "yaml", "parquet"] | None = Field(
         None, description="The file's format, where its name does not tell."
     )
-    inputs: Names = Field(min_length=1, description="Columns that prompts can use as variables.")
+    inputs: Names = Field(
+        (), description="Columns that prompts can use as variables; those of a stored dataset are known."
+    )
     expected: Name | None = Field(None, description="Column of the expected answer.")
     id: Name | None = Field(None, description="Column of the row's id; a content hash unless given.")
     cluster: Name | None = Field(None, description="Column of rows that belong together and are never split apart.")
@@ -125,8 +128,11 @@ class DataConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
-        if (self.file is None) == (self.files is None):
-            raise refused("data takes exactly one of file and files", *(["files"] if self.files else []))
+        given = [name for name in ("file", "files", "dataset") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise refused("data takes exactly one of file, files and dataset", *given[1:2])
+        if not self.inputs and self.dataset is None:
+            raise refused("no column is named as input", "inputs", remedy="list the columns that the prompt uses")
         if twice := repeated(self.inputs):
             raise refused(f"the column {twice!r} is listed twice", "inputs")
         return self

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -29,6 +30,7 @@ from promptprop.adapters.files.yaml_strict import Node, node_of, read_yaml, text
 from promptprop.domain.config import RunConfig
 from promptprop.domain.errors import ConfigError, Place, Problem
 from promptprop.domain.models import Json, storable
+from promptprop.domain.settings import ConfigModel
 
 FLAGS = {
     "budget.usd": "--max-usd",
@@ -39,6 +41,7 @@ FLAGS = {
     "optimizer.name": "--optimizer",
     "database.url": "--db",
 }
+C = TypeVar("C", bound=ConfigModel)
 REVALIDATIONS = 4  # a text read as a number can hide another one behind it
 
 
@@ -75,16 +78,16 @@ def load_config(
     files: list[Path] = []
     root = Node("map", Place(str(path)))
     if user.is_file():
-        root = merged(root, _read_layers(user, files, ()))
-    root = merged(root, _read_layers(path, files, ()))
-    environment, overrides = _outside(process, env_file, problems)
+        root = merged(root, read_layers(user, files, ()))
+    root = merged(root, read_layers(path, files, ()))
+    environment, overrides = outside_settings(process, env_file, problems)
     overrides += [*set_overrides(sets, problems), *_flag_overrides(flags or {})]
     for override in overrides:
-        root = _override(root, override, problems)
+        root = overridden(root, override, problems)
     if "name" not in root.entries:
         root = placed(root, ("name",), text_node(storable(path.stem), Place(str(path)), DEFAULT.text), problems)
     problems += path_problems(root)
-    config = validated(root, option_models, problems)
+    config = validated_as(RunConfig, root, problems, option_models)
     if problems or config is None:
         raise ConfigError(in_order(problems))
     return LoadedConfig(config, origins_of(root, config.snapshot()), path, tuple(files), environment)
@@ -106,7 +109,7 @@ def show(loaded: LoadedConfig) -> list[tuple[str, Json, str]]:
     return rows
 
 
-def _read_layers(path: Path, files: list[Path], extending: tuple[Path, ...]) -> Node:
+def read_layers(path: Path, files: list[Path], extending: tuple[Path, ...]) -> Node:
     """A file over what it extends, shorthands expanded and paths absolute; `files` collects what was read."""
     root = expanded(read_yaml(path))
     files.append(path)
@@ -130,10 +133,10 @@ def _read_layers(path: Path, files: list[Path], extending: tuple[Path, ...]) -> 
         raise ConfigError(Problem(f"extends: goes round in a circle: {cycle}", base.place))
     if not lower.is_file():
         raise ConfigError(Problem(f"extends: no such file: {lower}", base.place))
-    return merged(_read_layers(lower, files, chain), root)
+    return merged(read_layers(lower, files, chain), root)
 
 
-def _outside(
+def outside_settings(
     process: Mapping[str, str], env_file: Path | None, problems: list[Problem]
 ) -> tuple[dict[str, str], list[Override]]:
     """The environment with `.env` below it, and the settings of both, those of `.env` first."""
@@ -161,35 +164,39 @@ def _flag_overrides(flags: Mapping[str, Json]) -> Iterable[Override]:
             yield Override(tuple(key.split(".")), node_of(value, Place(name), name))
 
 
-def _override(root: Node, override: Override, problems: list[Problem]) -> Node:
+def overridden(root: Node, override: Override, problems: list[Problem]) -> Node:
     """The tree with one setting from outside; its paths are relative to the current folder."""
     node = absolute(expanded(override.node, override.path), Path.cwd(), override.path)
     return placed(root, override.path, node, problems)
 
 
-def validated(root: Node, option_models: OptionModels | None, problems: list[Problem]) -> RunConfig | None:
-    """The configuration of a tree, or None and its problems. Where a text is wanted, numbers keep their spelling."""
+def validated_as(
+    model: type[C], root: Node, problems: list[Problem], option_models: OptionModels | None = None
+) -> C | None:
+    """What a tree says as `model`, or None and its problems. Where a text is wanted, numbers keep their spelling."""
     complaints: list[Complaint] = []
     config = None
     for _ in range(REVALIDATIONS):
-        config, complaints = _attempt(root, option_models)
+        config, complaints = _attempt(model, root, option_models)
         texts = wanted_texts(root, complaints)
         if not texts:
             break
         for loc, node in texts:
             text = text_node(str(node.text), node.place, node.origin)
             root = placed(root, tuple(str(step) for step in _taken(root, loc)), text, problems)
-    known = _known_keys(config, option_models)
+    known = _known_keys(model, config, option_models)
     problems += [problem_at(root, complaint, known) for complaint in complaints]
     return config
 
 
-def _attempt(root: Node, option_models: OptionModels | None) -> tuple[RunConfig | None, list[Complaint]]:
+def _attempt(model: type[C], root: Node, option_models: OptionModels | None) -> tuple[C | None, list[Complaint]]:
     try:
-        config = RunConfig.model_validate(root.plain())
+        config = model.model_validate(root.plain())
     except ValidationError as error:
         return None, complaints_of(error)
-    return config, option_complaints(config, option_models) if option_models is not None else []
+    if not isinstance(config, RunConfig) or option_models is None:
+        return config, []
+    return config, option_complaints(config, option_models)
 
 
 def _taken(root: Node, loc: Loc) -> Loc:
@@ -206,10 +213,14 @@ def _taken(root: Node, loc: Loc) -> Loc:
     return tuple(steps)
 
 
-def _known_keys(config: RunConfig | None, option_models: OptionModels | None) -> Callable[[Loc], list[str]]:
+def _known_keys(
+    model: type[ConfigModel], config: ConfigModel | None, option_models: OptionModels | None
+) -> Callable[[Loc], list[str]]:
     def known(loc: Loc) -> list[str]:
-        options = option_keys(loc, config, option_models) if config and option_models is not None else []
-        return options or [*keys_at(RunConfig, loc), *([] if loc else ["extends"])]
+        options: list[str] = []
+        if isinstance(config, RunConfig) and option_models is not None:
+            options = option_keys(loc, config, option_models)
+        return options or [*keys_at(model, loc), *([] if loc else ["extends"])]
 
     return known
 
