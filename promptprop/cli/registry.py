@@ -50,6 +50,7 @@ COMMANDS: dict[str, str] = {
     "token revoke": f"{_HERE}.token_revoke:revoke_token",
     "worker": f"{_HERE}.worker:work",
     "worker recover": f"{_HERE}.worker_recover:recover",
+    "serve": f"{_HERE}.serve:serve",
     "mlflow": f"{_HERE}.mlflow:open_mlflow",
     "doctor": f"{_HERE}.doctor:doctor",
     "completion": f"{_HERE}.completion:completion",

@@ -201,6 +201,16 @@ class DatasetRow:
     example: Example
 
 
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What changes about a run while it is followed: `progress` is its last tick, `last_seq` that of its last event."""
+
+    status: str
+    stop_reason: str | None
+    last_seq: int
+    progress: Mapping[str, Json] | None = None
+
+
 class RunListing(Protocol):
     """Pages of what is stored, each in a few milliseconds however much there is."""
 
@@ -252,6 +262,10 @@ class RunListing(Protocol):
 
     def last_seqs(self, run_ids: Sequence[str]) -> dict[str, int]:
         """The same of several runs; those without events are left out."""
+        ...
+
+    def run_states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """What is to be told of these runs now; those that are not stored are left out."""
         ...
 
     def evaluation_page(

@@ -12,9 +12,9 @@ from promptprop.adapters.storage.connection import chunks, serialize
 from promptprop.adapters.storage.database import Database, behind
 from promptprop.adapters.storage.records import storable_or_none
 from promptprop.adapters.storage.runs import NEWEST, unknown_run, utc_now
-from promptprop.adapters.storage.tables import events, runs
+from promptprop.adapters.storage.tables import events, progress, runs
 from promptprop.domain.models import storable
-from promptprop.ports import Cursor, Queued, RunHead
+from promptprop.ports import Cursor, Queued, RunHead, RunState
 
 LIVE = ("queued", "running")
 HEAD = [column for column in runs.c if column.name != "snapshot"]
@@ -102,6 +102,22 @@ class ListingRows(Database):
             for part in chunks(run_ids):
                 newest = select(events.c.run_id, func.max(events.c.seq)).where(events.c.run_id.in_(part))
                 found.update((run_id, seq) for run_id, seq in connection.execute(newest.group_by(events.c.run_id)))
+        return found
+
+    def run_states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """What is to be told of these runs now; those that are not stored are left out.
+
+        Status and last event are read by one statement: a run that is over has no more events than this tells.
+        """
+        newest = select(func.max(events.c.seq)).where(events.c.run_id == runs.c.id).scalar_subquery()
+        columns = (runs.c.id, runs.c.status, runs.c.stop_reason, newest.label("last_seq"), progress.c.body)
+        joined = runs.outerjoin(progress, progress.c.run_id == runs.c.id)
+        found: dict[str, RunState] = {}
+        with self.reading() as connection:
+            for part in chunks(run_ids):
+                for row in connection.execute(select(*columns).select_from(joined).where(runs.c.id.in_(part))):
+                    tick = None if row.body is None else json.loads(row.body)
+                    found[row.id] = RunState(row.status, row.stop_reason, row.last_seq or 0, tick)
         return found
 
 

@@ -1,0 +1,149 @@
+"""What a server does with runs: begin them as jobs, stop them, let them go on, and take down what people decide."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptprop.domain.errors import UsageError
+from promptprop.domain.events import CapRaised, ErrorsRetried, Event, body_of
+from promptprop.domain.models import Json
+
+if TYPE_CHECKING:
+    from promptprop.adapters.files.config import LoadedConfig
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.domain.people import Wish
+    from promptprop.domain.serve_config import ServeConfig
+    from promptprop.ports import RunRow
+    from promptprop.ports.jobs import JobQueue
+    from promptprop.services.dispatch import Dispatch, Wanted
+    from promptprop.services.engine import Engine
+
+
+class TooManyRuns(UsageError):
+    """An owner has as many runs queued and running as it may."""
+
+    code = "too_many_runs"
+
+
+class NotPossible(UsageError):
+    """A run is in a state in which this cannot be done."""
+
+    code = "not_possible"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants a run, and how soon: a higher `priority` goes first. `owner` is a token's id, or empty."""
+
+    owner: str = ""
+    max_runs: int | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The runs of a server."""
+
+    store: SqlStore = field(repr=False)
+    engine: Engine = field(repr=False)
+    queue: JobQueue = field(repr=False)
+    dispatch: Dispatch = field(repr=False)
+    serve: ServeConfig = field(repr=False)
+    folder: Path = field(default_factory=Path.cwd)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def load(
+        self, config: Mapping[str, Json] | None, yaml: str | None = None, dataset: str | None = None
+    ) -> LoadedConfig:
+        """The configuration that a request gives as exactly one of both, confined; `dataset` is a stored one's id.
+
+        Reads files: to be called in a thread. Raises ConfigError, UsageError.
+        """
+        from promptprop.bootstrap.requests import Lender, load_request
+
+        given = yaml if config is None else config
+        if given is None or (config is not None and yaml is not None):
+            raise UsageError("exactly one of config and yaml is wanted", remedy="send the configuration in one form")
+        lender = Lender(self.folder, self.serve, self.environment)
+        return load_request(given, lender, dataset)
+
+    async def begin(self, loaded: LoadedConfig, activity: str, options: Mapping[str, Json], order: Order) -> RunRow:
+        """Store a new run and hand it to the workers. Raises TooManyRuns, ConfigError, DataError."""
+        from promptprop.bootstrap.preparation import create_run, prepare, require_rewriter
+
+        if activity == "optimize":
+            require_rewriter(loaded.config)
+
+        async def create() -> RunRow:
+            prepared = await prepare(self.store, loaded, most_rows=self.serve.limits.rows)
+            return await create_run(self.store, prepared, activity, options, owner=order.owner)
+
+        return await self.submit(create, order)
+
+    async def submit(self, create: Callable[[], Awaitable[RunRow]], order: Order) -> RunRow:
+        """Store what `create` makes, where the owner may have one more run, and hand it to the workers.
+
+        Raises TooManyRuns, and what `create` does.
+        """
+        if self.store.live_runs_of(order.owner) >= self.most_runs(order):  # before rows are read for nothing
+            raise self._too_many(order)
+        run = await create()
+        if await self.dispatch.submit(run.id, order.priority, most_live=self.most_runs(order)) == "full":
+            await self.store.delete_run(run.id)
+            raise self._too_many(order)
+        return self.store.run(run.id)
+
+    def most_runs(self, order: Order) -> int:
+        """How many runs the owner may have queued and running at once."""
+        return self.serve.limits.runs if order.max_runs is None else order.max_runs
+
+    async def end(self, run_id: str, ending: Wanted, author: str = "") -> bool:
+        """Pause or cancel a run; tells whether it is over by now. Raises NotPossible for one that came to its end."""
+        run = self.store.run(run_id)
+        if run.status == "finished":
+            raise NotPossible(f"run {run.id[:8]} is finished: it cannot be {ending} any more")
+        return await self.dispatch.end(run.id, ending, author)
+
+    async def resume(
+        self, run_id: str, order: Order, caps: Mapping[str, Json] | None = None, *, retry_errors: bool = False
+    ) -> RunRow:
+        """Let a run that stopped go on, with larger caps where they are given.
+
+        Raises NotPossible, TooManyRuns, RunLocked.
+        """
+        run = self.store.run(run_id)
+        if run.status == "finished":
+            raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
+        wanted: list[Event] = [CapRaised(dict(caps))] if caps else []
+        wanted += [ErrorsRetried()] if retry_errors else []
+        await self.intervene(run.id, wanted, order.owner)
+        if await self.dispatch.submit(run.id, order.priority, most_live=self.most_runs(order)) == "full":
+            raise self._too_many(order)
+        return self.store.run(run.id)
+
+    async def intervene(self, run_id: str, events: Sequence[Event], author: str = "") -> list[Wish]:
+        """Leave for a run what a person decides; it takes it at its next decision. Raises NotPossible."""
+        run = self.store.run(run_id)
+        if run.status == "finished" and events:
+            raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
+        return [await self.store.leave_wish(run.id, event.kind, body_of(event), author) for event in events]
+
+    async def remove(self, run_id: str, *, purge: bool = False) -> None:
+        """Erase a run that is over. Raises NotPossible for one that is not, RunNotFound, RunLocked."""
+        from promptprop.adapters.storage.locks import run_lock
+
+        run = self.store.run(run_id)
+        job = await self.queue.state(run.id)
+        if job is not None and job.live:
+            raise NotPossible(f"run {run.id[:8]} is {run.status}", remedy="cancel it first")
+        with run_lock(self.store.url, run.id):
+            await self.store.delete_run(run.id, purge=purge)
+
+    def _too_many(self, order: Order) -> TooManyRuns:
+        return TooManyRuns(
+            f"{self.most_runs(order)} runs are queued or running, and this token may have no more at once",
+            remedy="wait until one ends, or cancel one",
+        )

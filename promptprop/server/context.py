@@ -1,0 +1,37 @@
+"""What every route works with: one value a server, made when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from promptprop.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from promptprop.adapters.jobs.supervisor import Supervisor
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.bootstrap.service import Service
+    from promptprop.server.feed import Feeds
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of a running server. `draining` is True once it was asked to end."""
+
+    settings: ServerSettings
+    store: SqlStore = field(repr=False)
+    service: Service = field(repr=False)
+    feeds: Feeds = field(repr=False)
+    workers: Supervisor | None = None
+    draining: bool = False
+
+
+def context_of(request: Request) -> Context:
+    """The server's context."""
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(context_of)]

@@ -1,0 +1,192 @@
+"""Errors on the wire: `application/problem+json` (RFC 9457) with a `detail` that is always a text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from promptprop.adapters.logs import redact
+from promptprop.bootstrap.service import NotPossible, TooManyRuns
+from promptprop.domain import errors
+from promptprop.domain.errors import InputError, PromptPropError
+from promptprop.server.guards.answers import MEDIA_TYPE, problem_body
+
+log = logging.getLogger("promptprop.server")
+SHOWN = 50  # problems that one answer lists
+
+# The first class that fits decides, so subclasses come before their bases.
+STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
+    (errors.RunNotFound, 404),
+    (errors.AmbiguousRun, 409),
+    (errors.RunLocked, 409),
+    (errors.SnapshotMismatch, 409),
+    (TooManyRuns, 429),
+    (NotPossible, 409),
+    (errors.UsageError, 400),
+    (errors.InputError, 422),
+    (errors.StorageFull, 507),
+    (errors.StorageError, 503),
+    (errors.ModelError, 502),
+    (errors.TooManyErrors, 502),
+    (errors.UnusableReplies, 502),
+    (errors.BaselineMissing, 409),
+    (errors.BudgetExhausted, 409),
+)
+
+
+class ProblemItem(BaseModel):
+    """One thing that is wrong in what was sent."""
+
+    message: str
+    place: str | None = Field(None, description="Where it stands: a dotted key, or file:line:column.")
+    remedy: str | None = None
+
+
+class ProblemDetails(BaseModel):
+    """An error. `detail` says what happened, `remedy` what to do."""
+
+    type: str = Field("about:blank", description="Always about:blank: `code` tells errors apart.")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="A stable name, such as run_not_found.")
+    remedy: str | None = None
+    problems: list[ProblemItem] | None = Field(None, description="Everything that is wrong, where there is more.")
+    request_id: str | None = Field(None, description="Stands in the server's log, too.")
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "no run answers to 'abcd'",
+                    "code": "run_not_found",
+                    "request_id": "5f0c6a0e7b1f4c62",
+                }
+            ]
+        }
+    }
+
+
+class Refused(Exception):
+    """What a route refuses with a status of its own."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, remedy: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep what the answer says."""
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.remedy = remedy
+        self.headers = dict(headers or {})
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that may answer with these, besides what every route may answer."""
+    known = {400, 401, 403, 421, 422, 429, 500, 503, *statuses}
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in sorted(known)
+    }
+
+
+def status_of(error: PromptPropError) -> int:
+    """The HTTP status that an error of the tree answers with."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def told(text: str) -> str:
+    """A text as strangers may see it: no secrets, and no paths of the machine beyond the project."""
+    return redact(text).replace(f"{Path.cwd()}/", "")
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    remedy: str = "",
+    problems: Sequence[Mapping[str, Any]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer that tells of an error."""
+    body = problem_body(
+        status,
+        code,
+        told(detail),
+        remedy=told(remedy),
+        problems=problems[:SHOWN],
+        request_id=getattr(request.state, "request_id", None),
+    )
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def of_error(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an error of the tree. What went wrong inside is logged, and not shown."""
+    if not isinstance(error, PromptPropError) or status_of(error) == 500:
+        return of_failure(request, error)
+    problems = []
+    if isinstance(error, InputError):
+        problems = [
+            {
+                "message": told(one.message),
+                **({"place": told(str(one.place))} if one.place else {}),
+                **({"remedy": told(one.remedy)} if one.remedy else {}),
+            }
+            for one in error.problems
+        ]
+    return problem(request, status_of(error), error.code, error.message, remedy=error.remedy, problems=problems)
+
+
+def of_refusal(request: Request, error: Exception) -> JSONResponse:
+    """The answer to `Refused`."""
+    assert isinstance(error, Refused)  # noqa: S101 - starlette hands over what was registered
+    return problem(request, error.status, error.code, error.detail, remedy=error.remedy, headers=error.headers)
+
+
+def of_validation(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a body, path or query that does not fit its schema."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    problems = [
+        {"place": ".".join(str(part) for part in one["loc"]), "message": told(str(one["msg"]))} for one in found
+    ]
+    sentence = "; ".join(f"{one['place']}: {one['message']}" for one in problems[:3]) or "the request does not fit"
+    return problem(request, 422, "invalid", sentence, problems=problems)
+
+
+def of_http(request: Request, error: Exception) -> JSONResponse:
+    """The answer to what the framework refuses: unknown paths, wrong methods."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - starlette hands over what was registered
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
+    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def of_failure(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a mistake of ours: what happened stands in the log alone."""
+    log.error("a request failed", exc_info=error, extra={"path": request.scope.get("path", "")})
+    sentence = "an internal error; the server's log tells what happened under this request's id"
+    return problem(request, 500, "internal", sentence)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error in one form."""
+    app.add_exception_handler(PromptPropError, of_error)
+    app.add_exception_handler(Refused, of_refusal)
+    app.add_exception_handler(RequestValidationError, of_validation)
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(Exception, of_failure)

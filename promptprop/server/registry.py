@@ -1,0 +1,26 @@
+"""Every router by its module. A new resource is one file and one line here."""
+
+from __future__ import annotations
+
+_NATIVE = "promptprop.server.api"
+
+ROUTERS: tuple[str, ...] = (
+    "promptprop.server.health:router",
+    "promptprop.server.metrics:router",
+    f"{_NATIVE}.runs:router",
+    f"{_NATIVE}.events:router",
+)
+
+TAGS: dict[str, str] = {
+    "runs": "Begin, list, follow, stop and resume runs.",
+    "results": "What a run has measured and found.",
+    "people": "What people decide about a run while it goes on.",
+    "prompts": "Named prompts, their versions and aliases.",
+    "datasets": "Upload, check and read rows.",
+    "models": "The models that the server's keys reach.",
+    "checks": "Hold a prompt against its baseline.",
+    "configs": "Check a configuration, and tell what it will take.",
+    "tokens": "Who may ask, and what was done.",
+    "service": "Whether the server is well.",
+    "front end": "The API of the existing browser front end; names are camelCase.",
+}
