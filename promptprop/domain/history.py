@@ -120,22 +120,24 @@ class History:
 def fold(stored: Iterable[StoredEvent], history: History | None = None) -> History:
     """The history after these events, from the beginning or from `history` on."""
     folded = history or History()
-    for event in stored:
-        folded = advance(folded, event)
-    return folded
+    run_id, decisions, meta = folded.run_id, folded.decisions, dict[str, Json]()
+    for one in stored:
+        folded = _FOLDS.get(type(one.event), _keep)(folded, one.event)
+        run_id, decisions = one.run_id, decisions + (not one.event.lifecycle)
+        meta.update((name, value) for name, value in one.meta.items() if value is not None)
+    spend = meta.get("spend")
+    return replace(
+        folded,
+        run_id=run_id,
+        decisions=decisions,
+        spend=Spend.from_json(spend) if spend is not None else folded.spend,
+        active_seconds=meta.get("active_seconds", folded.active_seconds),
+    )
 
 
 def advance(history: History, stored: StoredEvent) -> History:
     """The history after one more event. Events of kinds that have no fold only count."""
-    folded = _FOLDS.get(type(stored.event), _keep)(history, stored.event)
-    spend = stored.meta.get("spend")
-    return replace(
-        folded,
-        run_id=stored.run_id,
-        decisions=folded.decisions + (0 if stored.event.lifecycle else 1),
-        spend=Spend.from_json(spend) if spend is not None else folded.spend,
-        active_seconds=stored.meta.get("active_seconds", folded.active_seconds),
-    )
+    return fold((stored,), history)
 
 
 def _keep(history: History, _event: Any) -> History:

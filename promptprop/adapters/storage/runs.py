@@ -63,7 +63,8 @@ class RunRows(Database):
         """
         reference = storable(reference)
         with self.reading() as connection:
-            found = connection.execute(_matching(reference)).all()
+            found = connection.execute(select(runs).where(runs.c.id == reference)).all()  # mostly: and at once
+            found = found or connection.execute(_matching(reference)).all()
         if not found:
             remedy = "`promptprop runs list` shows the runs of this database"
             raise RunNotFound(f"no run answers to {reference!r}", remedy=remedy)
