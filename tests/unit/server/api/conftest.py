@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @pytest.fixture(scope="session")
-def prototype(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Finished]]:
+def prototype(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """A project whose runs are over, to be copied."""
     folder = tmp_path_factory.mktemp("served")
 
@@ -33,7 +33,7 @@ def prototype(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
         patch.chdir(folder)
         patch.setenv("XDG_CONFIG_HOME", str(folder / "home"))
         finished = asyncio.run(fill())
-    yield folder, finished
+    return folder, finished
 
 
 @pytest.fixture
