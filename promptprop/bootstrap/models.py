@@ -249,6 +249,19 @@ def check_keys(config: RunConfig, environment: Mapping[str, str], activity: str)
         raise ConfigError(problems)
 
 
+def require_answerable(config: RunConfig, environment: Mapping[str, str], activity: str, *, keys: bool = True) -> None:
+    """Raises ConfigError, OfflineWorldError where a run could not ask its models; nothing is asked.
+
+    Without `keys`, those that it needs are another process's to have.
+    """
+    if keys:
+        check_keys(config, environment, activity)
+    for model in needed_endpoints(config, activity).values():
+        if model.simulated:
+            _simulated(config, model)
+    require_priced(config, price_endpoints(config, environment, activity))
+
+
 def check_address(model: ModelConfig, environment: Mapping[str, str], key: str) -> None:
     """A model whose references are resolved is at an address that can be one. Raises ConfigError."""
     if problems := address_problems(model, environment, key):

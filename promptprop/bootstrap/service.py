@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,7 @@ class Service:
     serve: ServeConfig = field(repr=False)
     folder: Path = field(default_factory=Path.cwd)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    has_workers: bool = True
 
     def load(
         self, config: Mapping[str, Json] | None, yaml: str | None = None, dataset: str | None = None
@@ -71,11 +73,18 @@ class Service:
         return load_request(given, lender, dataset)
 
     async def begin(self, loaded: LoadedConfig, activity: str, options: Mapping[str, Json], order: Order) -> RunRow:
-        """Store a new run and hand it to the workers. Raises TooManyRuns, ConfigError, DataError."""
+        """Store a new run and hand it to the workers.
+
+        Raises TooManyRuns, DataError, and ConfigError, ModelError for one that could only fail: a missing key is told
+        here where the workers are the server's own.
+        """
+        from promptprop.bootstrap.models import require_answerable
         from promptprop.bootstrap.preparation import create_run, prepare, require_rewriter
 
         if activity == "optimize":
             require_rewriter(loaded.config)
+        keys = self.has_workers
+        await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, activity, keys=keys)
 
         async def create() -> RunRow:
             prepared = await prepare(self.store, loaded, most_rows=self.serve.limits.rows)

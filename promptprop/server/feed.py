@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from promptprop.adapters.logs import redact_value
 from promptprop.domain.errors import PromptPropError
 from promptprop.domain.events import StoredEvent, body_of
 from promptprop.domain.models import Json
+from promptprop.domain.report import known_usd
 from promptprop.ports.service import RunState
 
 if TYPE_CHECKING:
@@ -57,6 +58,19 @@ def event_json(stored: StoredEvent) -> dict[str, Json]:
         "body": body,
         "active_seconds": stored.meta.get("active_seconds"),
     }
+
+
+def progress_json(tick: Mapping[str, Json] | None) -> Json:
+    """The last word of a run that goes on: phase, done, total, and the spend by role, money as text."""
+    if tick is None:
+        return None
+    roles = {role: _spend_json(spent) for role, spent in tick.get("spend", {}).items()}
+    return {**tick, "spend": roles} if roles else dict(tick)
+
+
+def _spend_json(spent: Mapping[str, Json]) -> Json:
+    kept = {name: value for name, value in spent.items() if name != "picousd"}
+    return {**kept, "usd": known_usd(spent.get("picousd", 0), spent.get("unpriced", 0))}
 
 
 def event_frame(stored: StoredEvent) -> bytes:
@@ -185,7 +199,8 @@ class Feeds:
             if state is None:
                 state = RunState("cancelled", "removed", feed.newest, None)
             fresh = await self._fresh(run_id, feed.newest, state.last_seq)
-            tick = frame("tick", state.progress) if state.progress and state.status == "running" else b""
+            running = state.progress is not None and state.status == "running"
+            tick = frame("tick", progress_json(state.progress)) if running else b""
             if fresh or tick != feed.tick or state != feed.state:
                 async with feed.changed:
                     feed.frames.extend(fresh)

@@ -35,6 +35,7 @@ STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
     (errors.InputError, 422),
     (errors.StorageFull, 507),
     (errors.StorageError, 503),
+    (errors.OfflineWorldError, 422),
     (errors.ModelError, 502),
     (errors.TooManyErrors, 502),
     (errors.UnusableReplies, 502),

@@ -43,7 +43,8 @@ async def started(settings: ServerSettings) -> AsyncIterator[Context]:
         stack.push_async_callback(queue.close)
         dispatch = build_dispatch(store, queue)
         engine = build_engine(store, settings.url, settings.environment)
-        service = Service(store, engine, queue, dispatch, settings.serve, settings.folder, settings.environment)
+        lent = (settings.serve, settings.folder, settings.environment, settings.workers > 0)
+        service = Service(store, engine, queue, dispatch, *lent)
         feeds = Feeds(store)
         stack.push_async_callback(feeds.close)
         context = Context(settings, store, service, feeds)
@@ -88,8 +89,10 @@ def serve(settings: ServerSettings, ready: Callable[[Sequence[str]], None] = lam
 
     Raises UsageError where an address cannot be listened on, or others could reach a server that has no token.
     """
-    sockets = [listening(host, settings.port) for host in settings.hosts]
+    sockets: list[socket.socket] = []
     try:
+        for host in settings.hosts:  # a port that is free for the first address is taken for all
+            sockets.append(listening(host, sockets[0].getsockname()[1] if sockets else settings.port))
         asyncio.run(_serve(settings, sockets, ready))
     finally:
         for one in sockets:

@@ -15,16 +15,18 @@ from promptprop.domain.models import Json
 from promptprop.server.api.shapes import RunDetail, RunRef, RunSummary, Status, job_of, summary_of_head
 from promptprop.server.auth import Admin, Caller, Reader, Runner
 from promptprop.server.context import Context, Ctx
+from promptprop.server.feed import progress_json
 from promptprop.server.idempotency import IdempotencyKey, once
 from promptprop.server.pages import MOST, Page, decoded, page_of
 from promptprop.server.problems import answers
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 CONFIG_EXAMPLE: dict[str, Any] = {
-    "task": "Route each customer message to one desk.",
+    "name": "support-router",
+    "task": "Route each customer message to the one desk that has to deal with it.",
     "prompt": {"text": "Which desk should answer this message? One word.\n\n{{ text }}"},
-    "data": {"file": "datasets/support.jsonl", "inputs": ["text"], "expected": "label"},
-    "models": {"task": {"model": "offline/support"}, "rewriter": {"model": "offline/support"}},
+    "data": {"file": "datasets/support.jsonl", "inputs": ["text"], "expected": "label", "id": "id"},
+    "models": {"task": {"model": "offline/task"}, "rewriter": {"model": "offline/rewriter"}},
     "metrics": [{"id": "label", "type": "exact"}],
     "budget": {"calls": 2000},
 }
@@ -198,18 +200,12 @@ def detail_of(context: Context, reference: str) -> RunDetail:
     shown = redact_value(document)
     for name in ("seed", "winner"):  # prompts are used as they are
         shown[name]["prompt"] = document[name]["prompt"]
-    head = context.store.run_head(run_id)
-    summary = summary_of_head(head)
+    summary = summary_of_head(context.store.run_head(run_id))
+    row = context.store.progress([run_id]).get(run_id)
     return RunDetail.model_construct(
         **dict(summary),
         report=shown,
         job=None,
-        progress=progress_of(context, run_id),
+        progress=progress_json(row.body if row else None),
         waiting_for_review=context.store.pending_review(run_id) is not None,
     )
-
-
-def progress_of(context: Context, run_id: str) -> Json:
-    """The last word of a run that goes on; None where there is none."""
-    row = context.store.progress([run_id]).get(run_id)
-    return None if row is None else dict(row.body)
