@@ -27,15 +27,18 @@ ROLES_OF = {
     "calibrate": (),
     "synthesize": ("synthesizer",),
     "lint": ("critic",),
+    "infer": (),
+    "judge": (),
+    "refine": ("rewriter",),
 }
 
 
 def needed_endpoints(config: RunConfig, activity: str) -> dict[str, ModelConfig]:
     """The models that an activity calls, by alias: those of the steps, the roles that it asks, and what metrics ask."""
     wanted = set(ROLES_OF[activity])
-    if activity in RUNS:
+    if activity in (*RUNS, "infer"):
         wanted |= {step.endpoint for step in config.steps or ()} or {"task"}
-    if activity in (*RUNS, "calibrate"):
+    if activity in (*RUNS, "calibrate", "judge"):
         wanted |= asked_by_metrics(config)
     return {alias: model for alias, model in config.endpoints.items() if alias in wanted}
 

@@ -49,11 +49,10 @@ async def prepare(
     *,
     prompts: tuple[Program, tuple[Candidate, ...]] | None = None,
     most_rows: int | None = None,
-    dataset_id: str | None = None,
 ) -> Prepared:
     """Read prompts and data, store the dataset, and check that all fits together. Raises ConfigError, DataError.
 
-    A dataset of more than `most_rows` rows is refused. One that is stored already, as `dataset_id`, is not read again.
+    A dataset of more than `most_rows` rows is refused.
     """
     from promptprop.adapters.files.prompts import read_prompts
 
@@ -64,7 +63,7 @@ async def prepare(
         check_variables(config, program, seeds, variables)
     else:
         check_variables(config, program, seeds)
-        dataset_id = dataset_id or await store.put_dataset(config.name, limited_examples(config, most_rows))
+        dataset_id = await store.put_dataset(config.name, limited_examples(config, most_rows))
     refining = ("refiner",) if config.optimizer.name == "iterate" else ()
     templates = templates_of(config, (*SEARCHING, *refining))
     snapshot = {

@@ -39,6 +39,7 @@ class IterateOptions(BaseModel):
     perfect: float = Field(0.98, gt=0, le=1, description="A mean score from here on ends the search.")
     settled: float = Field(0.0, ge=0, le=1, description="A smaller change of the mean score ends the search.")
     longest: int = Field(6000, ge=200, le=200_000, description="Characters of a candidate at most (or 3 × the seed).")
+    block: int = Field(0, ge=0, description="Rows at once, so that who watches sees them come; 0 is all of them.")
     prove: bool = Field(True, description="Prove the winner on held-out rows, where there are any.")
 
 
@@ -140,7 +141,9 @@ class _Chain:
 
     async def score(self) -> None:
         """Score the newest prompt on all train rows. Raises BudgetSpent, TooManyErrors."""
-        await self.scores.fill(self.bench, [self.current], self.rows)
+        size = self.options.block or max(1, len(self.rows))
+        for start in range(0, len(self.rows), size):
+            await self.scores.fill(self.bench, [self.current], self.rows[start : start + size])
         self.tried.append(self.current)
 
     def reason_to_stop(self) -> str:

@@ -22,6 +22,7 @@ def summary_of(history: History) -> dict[str, Json]:
         "on": split,
         "delta": history.test.delta.mean if history.test and history.test.delta.n else None,
         "rounds": len(history.trajectory),
+        "scored": sum(1 for one in history.candidates.values() if one.scores or one.screened or one.raced),
         "calls": total.calls,
         "tokens": total.tokens,
         "picousd": total.picousd,

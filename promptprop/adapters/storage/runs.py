@@ -71,13 +71,13 @@ class RunRows(Database):
         if len(found) > 1:
             ids = ", ".join(row.id for row in found)
             raise AmbiguousRun(f"{reference!r} begins the ids of several runs: {ids}", remedy="give more characters")
-        return _run_of(found[0])
+        return run_of(found[0])
 
     def runs(self, limit: int = 50, offset: int = 0) -> list[RunRow]:
         """Runs, newest first."""
         with self.reading() as connection:
             found = connection.execute(select(runs).order_by(*NEWEST).limit(limit).offset(offset)).all()
-        return [_run_of(row) for row in found]
+        return [run_of(row) for row in found]
 
     def runs_that_opened(self, sealed: str) -> list[str]:
         """The finished runs whose summary says that they opened these sealed rows, oldest first."""
@@ -199,7 +199,8 @@ def unknown_run(run_id: str) -> RunNotFound:
     return RunNotFound(f"no run has the id {run_id!r}", remedy="`promptprop runs list` shows the runs of this database")
 
 
-def _run_of(row: Row[Any]) -> RunRow:
+def run_of(row: Row[Any]) -> RunRow:
+    """A row of the table as the port has it."""
     fields = dict(row._mapping)
     for name in ("snapshot", "summary"):
         fields[name] = json.loads(fields[name])

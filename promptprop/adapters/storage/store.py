@@ -6,6 +6,7 @@ from promptprop.adapters.storage.audit import AuditRows
 from promptprop.adapters.storage.cache import CacheRows
 from promptprop.adapters.storage.datasets import DatasetRows
 from promptprop.adapters.storage.evaluations import EvaluationRows
+from promptprop.adapters.storage.experiments import ExperimentRows
 from promptprop.adapters.storage.idempotency import IdempotencyRows
 from promptprop.adapters.storage.inbox import InboxRows
 from promptprop.adapters.storage.ledger_rows import LedgerRows
@@ -27,6 +28,7 @@ class SqlStore(
     CacheRows,
     EvaluationRows,
     DatasetRows,
+    ExperimentRows,
     PromptRows,
     RubricRows,
     TokenRows,

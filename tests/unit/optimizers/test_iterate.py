@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from promptprop.domain.events import (
     RoundStarted,
     SearchEnded,
     WinnerTested,
+    body_of,
 )
-from promptprop.domain.models import Ask, Program, Prompt, Step
+from promptprop.domain.models import Ask, Cell, Evaluation, Program, Prompt, Step
 from promptprop.optimizers.iterate import converged
 from promptprop.optimizers.registry import build_optimizer
 from promptprop.roles.rewriter import Rewrite
@@ -49,6 +51,20 @@ async def test_rows_are_taken_in_the_order_of_their_ids() -> None:
     bench = FakeBench()
     await unproven(bench, iterations=1)
     assert [cell.example_id for cell in bench.asked] == sorted(cell.example_id for cell in bench.asked)
+
+
+@pytest.mark.parametrize(("block", "sizes"), [(0, [40]), (15, [15, 15, 10]), (100, [40])])
+async def test_rows_may_be_taken_by_the_block(block: int, sizes: list[int]) -> None:
+    class Counting(FakeBench):
+        async def evaluate(self, cells: Sequence[Cell]) -> list[Evaluation]:
+            blocks.append(len(cells))
+            return await super().evaluate(cells)
+
+    blocks: list[int] = []
+    whole = await unproven(FakeBench(), iterations=1)
+    events = await unproven(Counting(), iterations=1, block=block)
+    assert blocks == sizes
+    assert [body_of(one) for one in events[:-1]] == [body_of(one) for one in whole[:-1]]
 
 
 async def test_without_proof_nothing_but_train_is_touched_and_nothing_is_claimed() -> None:
