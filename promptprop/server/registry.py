@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 _NATIVE = "promptprop.server.api"
+_FRONT_END = "promptprop.server.frontend"
 
 ROUTERS: tuple[str, ...] = (
     "promptprop.server.health:router",
     "promptprop.server.metrics:router",
     f"{_NATIVE}.runs:router",
     f"{_NATIVE}.events:router",
+    f"{_FRONT_END}.optimize:router",
+    f"{_FRONT_END}.experiments:router",
+    f"{_FRONT_END}.datasets:router",
+    f"{_FRONT_END}.calls:router",
+    f"{_FRONT_END}.providers:router",
 )
 
 TAGS: dict[str, str] = {
