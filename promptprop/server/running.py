@@ -160,7 +160,8 @@ def require_tokens(settings: ServerSettings, *, has_tokens: bool) -> None:
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises UsageError where the address is taken, or is none of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small packets at once only where the protocol is named, and else each answer would wait for 40 ms
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
