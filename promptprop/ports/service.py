@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from promptprop.domain.events import StoredEvent
 from promptprop.domain.models import Evaluation, Example, Json
 from promptprop.domain.people import Ending, Wish
+from promptprop.ports.storage import PromptVersion
 
 Scope: TypeAlias = Literal["read", "run", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)  # each holds the ones before it
@@ -202,6 +203,19 @@ class DatasetRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptHead:
+    """A named prompt without its texts: its newest version, how many there are, and where its aliases point."""
+
+    name: str
+    version: int
+    versions: int
+    candidate_id: str
+    run_id: str | None
+    created_at: datetime
+    aliases: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """What changes about a run while it is followed: `progress` is its last tick, `last_seq` that of its last event."""
 
@@ -286,6 +300,18 @@ class RunListing(Protocol):
         self, dataset_id: str, after_position: int = -1, limit: int = 100, split: str | None = None
     ) -> list[DatasetRow]:
         """Rows of a dataset in file order, behind `after_position`; of one split of the file's, if it is named."""
+        ...
+
+    def dataset_splits(self, dataset_id: str) -> dict[str, int]:
+        """How many rows of a dataset its file put into which split; rows without one count under ""."""
+        ...
+
+    def prompt_page(self, limit: int, after: str = "") -> list[PromptHead]:
+        """Named prompts by name, those behind `after`, each with its newest version."""
+        ...
+
+    def prompt_versions(self, name: str, limit: int, before: int | None = None) -> list[PromptVersion]:
+        """Versions of a prompt, newest first, those under `before`; none where nothing has this name."""
         ...
 
 

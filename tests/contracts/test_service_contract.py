@@ -428,6 +428,31 @@ async def test_datasets_and_their_rows_come_by_the_page(store: SqlStore) -> None
     assert [row.example.id for row in store.dataset_rows(ids[2], 1)] == ["r2", "r3", "r4"]
     assert [row.position for row in store.dataset_rows(ids[2], split="train")] == [0, 3]
     assert store.dataset_rows("nothing") == []
+    assert store.dataset_splits(ids[2]) == {"train": 2, "test": 2, "": 1}
+    assert store.dataset_splits("nothing") == {}
+
+
+async def test_named_prompts_and_their_versions_come_by_the_page(store: SqlStore) -> None:
+    for name, text, aliases in (("b", "one", ["live"]), ("a", "one", []), ("b", "two", ["next"]), ("c", "one", [])):
+        await store.save_prompt(name, candidate(text), None, aliases)
+    first = store.prompt_page(2)
+    assert [(head.name, head.version, head.versions, dict(head.aliases)) for head in first] == [
+        ("a", 1, 1, {}),
+        ("b", 2, 2, {"live": 1, "next": 2}),
+    ]
+    assert first[1].candidate_id == candidate("two").id
+    assert [head.name for head in store.prompt_page(2, "b")] == ["c"]
+    assert store.prompt_page(2, "c") == []
+    assert [(one.version, one.aliases) for one in store.prompt_versions("b", 9)] == [(2, ("next",)), (1, ("live",))]
+    assert [one.version for one in store.prompt_versions("b", 1, before=2)] == [1]
+    assert store.prompt_versions("nothing", 9) == []
+
+
+@pytest.mark.parametrize("version", ["0", "4294967296", "9" * 400])
+async def test_a_version_that_no_prompt_has_is_unknown_however_large_it_is(store: SqlStore, version: str) -> None:
+    await store.save_prompt("b", candidate("one"), None)
+    with pytest.raises(UsageError, match="no version or alias"):
+        store.prompt(f"b@{version}")
 
 
 async def test_aliases_are_set_and_removed(store: SqlStore) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from promptprop.adapters.storage.connection import chunks, insert
 from promptprop.adapters.storage.database import Database, behind
@@ -92,6 +92,14 @@ class DatasetRows(Database):
         with self.reading() as connection:
             found = connection.execute(statement.order_by(table.position).limit(limit)).all()
         return [DatasetRow(row.position, example_of(row.content)) for row in found]
+
+    def dataset_splits(self, dataset_id: str) -> dict[str, int]:
+        """How many rows of a dataset its file put into which split; rows without one count under ""."""
+        table = examples.c
+        statement = select(table.split, func.count()).where(table.dataset_id == storable(dataset_id))
+        with self.reading() as connection:
+            found = connection.execute(statement.group_by(table.split)).all()
+        return {split or "": int(count) for split, count in found}
 
     def _has_dataset(self, dataset_id: str) -> bool:
         with self.reading() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, true
 
 from promptprop.adapters.storage.connection import insert, serialize
 from promptprop.adapters.storage.database import Database
@@ -14,7 +14,9 @@ from promptprop.adapters.storage.runs import utc_now
 from promptprop.adapters.storage.tables import prompt_aliases, prompts
 from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Candidate, storable
-from promptprop.ports import PromptVersion
+from promptprop.ports import PromptHead, PromptVersion
+
+LARGEST = 2**31 - 1  # of the numbers that versions can have
 
 
 class PromptRows(Database):
@@ -84,15 +86,16 @@ class PromptRows(Database):
         with self.reading() as connection:
             statement = _versions(name)
             if mark.isdecimal():
-                statement = statement.where(prompts.c.version == int(mark))
+                known = len(mark) <= 10 and int(mark) <= LARGEST  # no database compares a larger one
+                statement = statement.where(prompts.c.version == int(mark) if known else ~true())
             elif mark:
                 alias = prompt_aliases.c
                 target = select(alias.version).where(alias.name == name, alias.alias == mark).scalar_subquery()
                 statement = statement.where(prompts.c.version == target)
             found = connection.execute(statement.order_by(prompts.c.version.desc()).limit(1)).first()
             if found is None:
-                known = connection.execute(select(func.count()).where(prompts.c.name == name)).scalar()
-                raise _unknown(name, mark, known=bool(known))
+                count = connection.execute(select(func.count()).where(prompts.c.name == name)).scalar()
+                raise _unknown(name, mark, known=bool(count))
             return _version_of(found, _aliases(connection, name))
 
     def prompts(self) -> list[PromptVersion]:
@@ -100,6 +103,38 @@ class PromptRows(Database):
         with self.reading() as connection:
             found = connection.execute(select(prompts).order_by(prompts.c.name, prompts.c.version)).all()
             aliases = _aliases(connection)
+        return [_version_of(row, aliases) for row in found]
+
+    def prompt_page(self, limit: int, after: str = "") -> list[PromptHead]:
+        """Named prompts by name, those behind `after`, each with its newest version."""
+        columns = prompts.c
+        newest = (
+            select(columns.name, func.max(columns.version).label("version"), func.count().label("versions"))
+            .where(columns.name > storable(after))
+            .group_by(columns.name)
+            .order_by(columns.name)
+            .limit(limit)
+            .subquery()
+        )
+        statement = select(newest, columns.candidate_id, columns.run_id, columns.created_at)
+        statement = statement.join(prompts, (columns.name == newest.c.name) & (columns.version == newest.c.version))
+        with self.reading() as connection:
+            found = connection.execute(statement.order_by(newest.c.name)).all()
+            aliases = _aliases(connection, *(row.name for row in found)) if found else {}
+        marks: dict[str, dict[str, int]] = {}
+        for (name, version), words in aliases.items():
+            marks.setdefault(name, {}).update(dict.fromkeys(words, version))
+        return [PromptHead(**row._mapping, aliases=marks.get(row.name, {})) for row in found]
+
+    def prompt_versions(self, name: str, limit: int, before: int | None = None) -> list[PromptVersion]:
+        """Versions of a prompt, newest first, those under `before`; none where nothing has this name."""
+        name = storable(name)
+        statement = _versions(name).order_by(prompts.c.version.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(prompts.c.version < before)
+        with self.reading() as connection:
+            found = connection.execute(statement).all()
+            aliases = _aliases(connection, name)
         return [_version_of(row, aliases) for row in found]
 
 
@@ -125,11 +160,11 @@ def _versions(name: str) -> Any:
     return select(prompts).where(prompts.c.name == name)
 
 
-def _aliases(connection: Connection, name: str | None = None) -> dict[tuple[str, int], list[str]]:
-    """The aliases that point at each version, in alphabetical order."""
+def _aliases(connection: Connection, *names: str) -> dict[tuple[str, int], list[str]]:
+    """The aliases that point at each version, in alphabetical order; of all prompts where none is named."""
     statement = select(prompt_aliases).order_by(prompt_aliases.c.alias)
-    if name is not None:
-        statement = statement.where(prompt_aliases.c.name == name)
+    if names:
+        statement = statement.where(prompt_aliases.c.name.in_(names))
     found: dict[tuple[str, int], list[str]] = {}
     for row in connection.execute(statement):
         found.setdefault((row.name, row.version), []).append(row.alias)
