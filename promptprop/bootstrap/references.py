@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.bootstrap.comparing import Side
     from promptprop.domain.config import RunConfig
-    from promptprop.ports import RunRow
+    from promptprop.ports import PromptVersion, RunRow
 
 RECENT = 1000  # runs that are looked through for the newest optimization
 FORMS = "use PROMPT@VERSION, RUN:seed, RUN:winner, RUN:CANDIDATE or a file"
@@ -126,13 +127,15 @@ def _refuse_absent_file(reference: str, remedy: str = FORMS) -> None:
 
 def _of_prompt(store: SqlStore, reference: str) -> Named:
     version = store.prompt(reference)
-    program = default_program(version.candidate)
+    return Named(f"{version.name}@{version.version}", version.candidate, program_of_version(store, version))
+
+
+def program_of_version(store: SqlStore, version: PromptVersion) -> Program:
+    """The order of a version's steps: that of the run that found it, as long as it is stored."""
     if version.run_id:
-        try:
-            program = program_of(store.run(version.run_id))
-        except RunNotFound:
-            program = default_program(version.candidate)  # the run was removed; the prompt stays
-    return Named(f"{version.name}@{version.version}", version.candidate, program)
+        with contextlib.suppress(RunNotFound):  # the run was removed; the prompt stays
+            return program_of(store.run(version.run_id))
+    return default_program(version.candidate)
 
 
 def _newest_optimization(store: SqlStore) -> str | None:

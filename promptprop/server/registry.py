@@ -10,6 +10,8 @@ ROUTERS: tuple[str, ...] = (
     "promptprop.server.metrics:router",
     f"{_NATIVE}.runs:router",
     f"{_NATIVE}.events:router",
+    f"{_NATIVE}.prompts:router",
+    f"{_NATIVE}.tokens:router",
     f"{_FRONT_END}.optimize:router",
     f"{_FRONT_END}.experiments:router",
     f"{_FRONT_END}.datasets:router",
