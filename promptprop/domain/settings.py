@@ -172,7 +172,7 @@ def _money(value: Json) -> Json:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or abs(amount) >= 10**9:
+    if not amount.is_finite() or amount.adjusted() >= 9:  # told without arithmetic, which may overflow
         raise refused(f"expected an amount in USD such as 2.50, got {value!r}")
     return amount
 

@@ -7,6 +7,7 @@ the same place of pattern and text. What comes out depends on pattern and text a
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import warnings
@@ -21,6 +22,7 @@ MOST_LOOKS = 300_000  # of the count itself, each of about a microsecond
 MOST_COPIES = 60  # a repetition of more copies counts as one without end
 MOST_NODES = 1500  # so do all repetitions of a pattern that has grown to so many places
 MOST_WAYS = 20_000  # ways from one place to the next without a character between: more is a pattern to refuse
+MOST_STEPS = 5_000_000  # places passed on all such ways of a pattern together, each of about 50 nanoseconds
 # nanoseconds of a step, by what is repeated, as measured
 _ONCE, _PLAIN, _SET, _CLASS, _TURN, _GROUP = 10, 1, 4, 30, 16, 60
 
@@ -94,8 +96,10 @@ class Ways:
         self.looks_ahead = False  # beyond what it takes: at the end, or at what must follow
         self._begin = self._sequence(tree, self._flags, 0, 0)
         self._asking = any(node.asks for node in self._nodes)
+        self._left: float = MOST_STEPS
         for number in range(len(self._nodes)):
             self._onwards(number, _ANYWHERE)
+        self._left = math.inf  # on a text, the ways are those that were counted here, or fewer
 
     def swift(self, text: str) -> bool:
         """True where no count is needed to tell that the whole text fits the budget."""
@@ -147,9 +151,10 @@ class Ways:
             pending: list[tuple[int, frozenset[int]]] = [(number, frozenset())]
             while pending:
                 left -= 1
-                if not left:
-                    raise Tangled("it repeats choices that come to the same in too many ways")
                 place, passed = pending.pop()
+                self._left -= len(passed)
+                if not left or self._left < 0:
+                    raise Tangled("it repeats choices that come to the same in too many ways")
                 node = self._nodes[place]
                 if node.takes is not None or not place:
                     counts[place] = counts.get(place, 0) + 1

@@ -21,6 +21,7 @@ from promptprop.domain.models import Json, text_of
 
 MOST_WORK = 10_000_000  # characters that filling one prompt may write or turn over: more than any model reads
 TURN = 1000  # what a turn of a loop counts: 10,000 turns are the most
+MOST_PARTS = 20_000  # of one prompt: variables, texts between them, statements
 DEEPEST = 40  # nested expressions and statements: deeper ones overflow the stack of the compiler
 WIDEST = 8  # blanks by which `tojson` indents
 
@@ -91,20 +92,23 @@ class PromptEnvironment(ImmutableSandboxedEnvironment):
     def read(self, text: str) -> nodes.Template:
         """The tree of a prompt. Raises TemplateSyntaxError for anything that prompts may not use, with its line."""
         tree = self.parse(text)
-        _check(tree, 0)
+        _check(tree, 0, [MOST_PARTS])
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, TURNS, [], [], None, None, lineno=loop.lineno)
         return tree
 
 
-def _check(node: nodes.Node, depth: int) -> None:
+def _check(node: nodes.Node, depth: int, left: list[int]) -> None:
+    left[0] -= 1
+    if left[0] < 0:
+        raise TemplateSyntaxError(f"it has more than {MOST_PARTS:,} parts", node.lineno)
     if depth > DEEPEST:
         raise TemplateSyntaxError("its parts are nested too deeply", node.lineno)
     odd = _oddity(node)
     if odd:
         raise TemplateSyntaxError(f"it uses {odd}, which a prompt may not use", node.lineno)
     for child in node.iter_child_nodes():
-        _check(child, depth + 1)
+        _check(child, depth + 1, left)
 
 
 def _oddity(node: nodes.Node) -> str:

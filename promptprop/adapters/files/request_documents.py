@@ -14,7 +14,10 @@ NAME = "config"  # how problems call the document
 MOST_NODES = 20_000
 MOST_KEYS = 2_000
 LONGEST_KEY = 200
-LONGEST_YAML = 1_000_000
+LONGEST = 400_000  # characters of all texts together: a template of so many takes seconds to be compiled
+LONGEST_TEXT = 100_000
+LONGEST_OPTION = 2_000  # characters of a text among the options of a metric, such as a regular expression
+LONGEST_LIST = 1_000
 WHOLE = 2**63  # databases hold no larger ones
 MOST_PROBLEMS = 50
 
@@ -31,16 +34,25 @@ CLOSED: dict[Pattern, str] = {
 def request_tree(given: Mapping[str, Json] | str) -> Node:
     """The tree of a JSON object, placed by dotted keys, or of a YAML text, placed by lines. Raises ConfigError."""
     if isinstance(given, str):
-        if len(given) > LONGEST_YAML:
-            raise ConfigError(Problem("longer than 1,000,000 characters", Place(NAME), "send it as JSON"))
-        root = parse_yaml(given, NAME, most_nodes=MOST_NODES)
+        if len(given) > LONGEST:
+            raise ConfigError(
+                Problem(f"longer than {LONGEST:,} characters", Place(NAME), "name files for what is long")
+            )
+        root = _parsed(given)
     else:
         root = _tree(given, (), [MOST_NODES])
     if root.kind != "map":
         raise ConfigError(Problem("expected a map of keys", Place(NAME)))
-    if problems := [*_too_many_keys(root), *_flaws(root, ())]:
+    if problems := [*_too_much(root), *_flaws(root, ())]:
         raise ConfigError(problems[:MOST_PROBLEMS])
     return root
+
+
+def _parsed(text: str) -> Node:
+    try:
+        return parse_yaml(text, NAME, most_nodes=MOST_NODES)
+    except ConfigError as error:
+        raise ConfigError(list(error.problems[:MOST_PROBLEMS])) from None
 
 
 def _tree(value: Json, loc: tuple[str, ...], left: list[int]) -> Node:
@@ -66,10 +78,13 @@ def _tree(value: Json, loc: tuple[str, ...], left: list[int]) -> Node:
     return Node("number", place, value, str(value))
 
 
-def _too_many_keys(root: Node) -> Iterator[Problem]:
-    count = sum(len(node.entries) for _, node in _nodes(root, ()))
-    if count > MOST_KEYS:
+def _too_much(root: Node) -> Iterator[Problem]:
+    """What there is too much of, over the whole document."""
+    nodes = [node for _, node in _nodes(root, ())]
+    if sum(len(node.entries) for node in nodes) > MOST_KEYS:
         yield Problem(f"more than {MOST_KEYS:,} keys", Place(NAME), "keep rows in a dataset")
+    if sum(len(node.scalar) for node in nodes if isinstance(node.scalar, str)) > LONGEST:
+        yield Problem(f"longer than {LONGEST:,} characters", Place(NAME), "name files for what is long")
 
 
 def _nodes(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Node]]:
@@ -89,8 +104,19 @@ def _flaws(root: Node, path: tuple[str, ...]) -> Iterator[Problem]:
             yield Problem(f"{key}: a request holds no keys", node.place, "leave it out: the server has them")
         if any(flaw in name for name in node.entries for flaw in ("${env:", "\x00")) or _odd("".join(node.entries)):
             yield Problem(f"{key or NAME}: a key with characters that no key has", node.place)
+        if flaw := _length_flaw(node, at):
+            yield Problem(f"{key}: {flaw}", node.place, "name a file for what is long")
         if flaw := _scalar_flaw(node):
             yield Problem(f"{key}: {flaw}", node.place, "write the value itself" if "reference" in flaw else "")
+
+
+def _length_flaw(node: Node, at: tuple[str, ...]) -> str:
+    if isinstance(node.scalar, str):
+        option = at[:1] == ("metrics",) and len(at) > 2 and at[2] != "rubric"
+        most = LONGEST_OPTION if option else LONGEST_TEXT
+        return f"at most {most:,} characters here, got {len(node.scalar):,}" if len(node.scalar) > most else ""
+    most = LONGEST_LIST if at[:1] != ("metrics",) else MOST_NODES
+    return f"at most {most:,} entries here, got {len(node.items):,}" if len(node.items) > most else ""
 
 
 def _scalar_flaw(node: Node) -> str:

@@ -72,7 +72,16 @@ def test_the_end_of_what_is_looked_at_is_not_taken_for_the_end_of_the_text(patte
     assert reached < 19_000
 
 
-@pytest.mark.parametrize("pattern", [r"(?:a?|b?){30}c", r"(?:(?:a?|b?){30})*c"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?:a?|b?){30}c",
+        r"(?:(?:a?|b?){30})*c",
+        pytest.param("a?" * 5000, id="many that may be left out"),  # minutes, where each is counted on its own
+        pytest.param("(a*b*)" * 1600, id="many groups that may be empty"),
+        pytest.param("(?=a)" * 1999, id="many looks ahead"),
+    ],
+)
 def test_a_pattern_that_is_slow_on_any_text_is_refused(pattern: str) -> None:
     with pytest.raises(Tangled):
         ways_of(pattern, 0)

@@ -300,6 +300,11 @@ def test_a_prompt_that_nests_without_end_is_refused(text: str) -> None:
     assert "cannot be read" in refusal(text)
 
 
+def test_a_prompt_of_very_many_parts_is_refused_before_it_is_compiled() -> None:
+    with pytest.raises(ConfigError, match="more than 20,000 parts"):
+        variables_of("{{ a }}" * 20_000)
+
+
 def test_as_deep_as_allowed_is_filled() -> None:
     depth = DEEPEST // 2
     assert filled("{% if text %}" * depth + "x" + "{% endif %}" * depth) == "x"

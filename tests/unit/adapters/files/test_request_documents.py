@@ -92,7 +92,11 @@ def test_deep_json_is_refused_without_recursion() -> None:
         ({"a" * 300: 1}, "a key of 300 characters"),
         ("a: [" + "1," * MOST_NODES * 2 + "]", "values"),
         ("{" + ",".join(f"k{number}: 1" for number in range(3000)) + "}", "keys"),
-        ("#" * 1_000_001, "longer than"),
+        ("#" * 400_001, "longer than"),
+        ({"task": "x" * 100_001}, "at most 100,000 characters"),
+        ({"prompt": ["x" * 90_000] * 5}, "longer than 400,000"),
+        ({"metrics": [{"type": "regex", "pattern": "x" * 2001}]}, "at most 2,000 characters"),
+        ({"data": {"inputs": ["x"] * 1001}}, "at most 1,000 entries"),
         ("[1]", "expected a map"),
         ("", "expected a map"),
         ("a: *b", "aliases"),
@@ -107,6 +111,10 @@ def test_documents_that_are_too_much_or_too_clever_are_refused(given: Any, messa
 
 def test_no_more_problems_are_told_than_anyone_reads() -> None:
     assert len(problems({str(number): "${env:A}" for number in range(1000)})) == 50
+
+
+def test_no_more_problems_of_a_yaml_text_are_told_than_anyone_reads() -> None:
+    assert len(problems("a: *b\n" * 1000)) == 50
 
 
 def test_a_key_may_be_called_api_key_where_it_is_none() -> None:
