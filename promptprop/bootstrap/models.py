@@ -327,10 +327,15 @@ def require_priced(
 
 
 def world_file(config: RunConfig, model: ModelConfig) -> Path:
-    """The world of a simulated model: the one it names, else the one beside the dataset."""
+    """The world of a simulated model: the one it names, else the one beside the dataset. Raises ConfigError."""
     if model.world:
         return Path(model.world)
     data = config.data.file or next(iter((config.data.files or {}).values()), "")
+    if not data:
+        raise ConfigError(
+            f"{model.model} names no world, and beside a stored dataset there is none",
+            remedy="name a world file with `world:`",
+        )
     path = Path(data)
     stem = path.name.removesuffix(".gz")
     return path.with_name(f"{stem.rpartition('.')[0] or stem}.world.yaml")

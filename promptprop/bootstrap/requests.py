@@ -6,13 +6,14 @@ anything is written nor what the environment holds; its models are at addresses 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptprop.domain.errors import ConfigError, InputError, Place, Problem
+from promptprop.domain.errors import ConfigError, Place, Problem
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from promptprop.domain.serve_config import ServeConfig
 
 LONGEST_NAME = 200
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MOST_REPLICATES = 25  # answers to a row at one look of a check
 
 
@@ -40,10 +42,9 @@ class Lender:
 def load_request(given: Mapping[str, Json] | str, lender: Lender, dataset: str | None = None) -> LoadedConfig:
     """The configuration that a request gives as a JSON object or as a YAML text, confined.
 
-    `dataset` is the id of a stored dataset whose rows stand in for those of the configuration's file.
-
-    Roles without a model get the server's. Raises ConfigError with every problem: placed by dotted keys for JSON, by
-    lines for YAML. Reads files and may take a second: call it in a thread.
+    `dataset` is the id of a stored dataset whose rows stand in for those of the configuration's file. Roles
+    without a model get the server's. Raises ConfigError with every problem: placed by dotted keys for JSON, by lines for
+    YAML. Reads files and may take a second: call it in a thread.
     """
     from promptprop.adapters.files.config import LoadedConfig, in_order, validated_as
     from promptprop.adapters.files.origins import expanded, origins_of
@@ -63,22 +64,6 @@ def load_request(given: Mapping[str, Json] | str, lender: Lender, dataset: str |
     config = confined.applied(config)
     path = lender.folder / "request"
     return LoadedConfig(config, origins_of(root, config.snapshot()), path, (), lender.environment)
-
-
-def without_folder(error: InputError, folder: Path) -> InputError:
-    """The same error with paths below `folder` relative to it: an answer does not tell where a server keeps things."""
-    roots = sorted({f"{folder}/", f"{folder.resolve()}/"}, key=len, reverse=True)
-
-    def told(text: str) -> str:
-        for root in roots:
-            text = text.replace(root, "")
-        return text
-
-    def moved(problem: Problem) -> Problem:
-        place = problem.place and replace(problem.place, file=told(problem.place.file))
-        return Problem(told(problem.message), place, told(problem.remedy))
-
-    return type(error)([moved(problem) for problem in error.problems])
 
 
 def capped(asked: BudgetConfig, most: BudgetConfig) -> BudgetConfig:
@@ -177,6 +162,8 @@ class _Confinement:
         for loc, (count, most) in counts.items():
             if count > most:
                 self._note(loc, f"{'.'.join(loc)}: at most {most} here, got {count}", "ask for less")
+        if config.data.dataset is not None and not _ID.fullmatch(config.data.dataset):
+            self._note(("data", "dataset"), "data.dataset: no id of a dataset")
         if len(config.name) > LONGEST_NAME or not config.name.isprintable():
             self._note(("name",), f"name: expected at most {LONGEST_NAME} printable characters")
 
@@ -225,7 +212,12 @@ class _Confinement:
         for loc, model in _models_of(config):
             if not model.simulated or model.world or self._is_lent(loc):
                 continue
-            found = confine(str(world_file(config, model).relative_to(root)), root)
+            try:
+                path = world_file(config, model)
+            except ConfigError as error:
+                self._note((*loc, "model"), error.problems[0].message, error.problems[0].remedy)
+                continue
+            found = confine(str(path.relative_to(root)), root)
             if isinstance(found, str):
                 message = f"the world file of {model.model}: {found}"
                 self._note((*loc, "model"), message, "a simulated model needs DATASET.world.yaml beside the dataset")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from typing import Literal
 
@@ -10,10 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from promptprop import __version__
-from promptprop.adapters.logs import redact
 from promptprop.domain.errors import PromptPropError
 from promptprop.server.context import Context, Ctx
 
+log = logging.getLogger("promptprop.server")
 router = APIRouter(tags=["service"])
 LEAST_BYTES = 200 * 2**20  # of free disk, below which no run should begin
 
@@ -79,7 +80,7 @@ def _database(context: Context) -> Part:
     try:
         context.store.run_counts()
     except PromptPropError as error:
-        return Part(ok=False, detail=redact(error.message))
+        return _failed("database", error)
     return Part(ok=True)
 
 
@@ -87,8 +88,14 @@ async def _queue(context: Context) -> Part:
     try:
         depth = await context.service.queue.depth()
     except PromptPropError as error:
-        return Part(ok=False, detail=redact(error.message))
+        return _failed("queue", error)
     return Part(ok=True, detail=f"{depth.queued} queued, {depth.running} running")
+
+
+def _failed(name: str, error: PromptPropError) -> Part:
+    """What anyone may know, for probes bring no token; the log tells the rest."""
+    log.warning("the %s cannot be used: %s", name, error.message)
+    return Part(ok=False, detail=f"cannot be used ({error.code})")
 
 
 def _disk(context: Context) -> Part:

@@ -112,7 +112,8 @@ def status_of(error: PromptPropError) -> int:
 
 def told(text: str) -> str:
     """A text as strangers may see it: no secrets, and no paths of the machine beyond the project."""
-    return redact(text).replace(f"{Path.cwd()}/", "")
+    folder = str(Path.cwd())
+    return redact(text).replace(f"{folder}/", "").replace(folder, ".") if folder != "/" else redact(text)
 
 
 def problem(

@@ -111,7 +111,7 @@ async def _serve(
     async with started(settings) as context:
         trail = Trail(context.store.record_audit)
         config = uvicorn.Config(
-            guarded(build_app(context), GuardSettings.of(settings.serve, trail)),
+            guarded(build_app(context), GuardSettings.of(settings.serve, trail, settings.hosts)),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp
 
-from promptprop.domain.serve_config import ServeConfig
+from promptprop.domain.serve_config import ServeConfig, host_name
 from promptprop.server.guards.bodies import MB, Bodies, BodyLimits
 from promptprop.server.guards.headers import Headers
 from promptprop.server.guards.hosts import Hosts
@@ -17,6 +18,7 @@ from promptprop.server.guards.trail import Audit, Trail
 
 PROBES = ("/healthz", "/readyz")
 UPLOADS = ("/api/v1/datasets",)
+ANY = ("0.0.0.0", "::")  # noqa: S104 - told apart, not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,12 @@ class GuardSettings:
     trail: Trail | None = None
 
     @classmethod
-    def of(cls, serve: ServeConfig, trail: Trail | None = None) -> GuardSettings:
-        """What a configuration says."""
+    def of(cls, serve: ServeConfig, trail: Trail | None = None, listening: Iterable[str] = ()) -> GuardSettings:
+        """What a configuration says. The addresses that are listened on are hosts as well, unless they are all."""
         limits = serve.limits
+        own = [host for given in listening if (host := host_name(given)) and host not in ANY]
         return cls(
-            hosts=serve.hosts,
+            hosts=(*serve.hosts, *own),
             origins=serve.origins,
             rate_per_minute=limits.rate_per_minute,
             guesses_per_minute=limits.guesses_per_minute,

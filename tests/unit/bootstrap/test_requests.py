@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from promptprop.bootstrap.requests import Lender, capped, load_request, without_folder
+from promptprop.bootstrap.requests import Lender, capped, load_request
 from promptprop.domain.budget_config import BudgetConfig
 from promptprop.domain.errors import ConfigError, Place, Problem
 from promptprop.domain.serve_config import ServeConfig
@@ -339,7 +339,15 @@ def test_no_problem_tells_a_secret_or_where_the_project_lies(lend: Lend) -> None
         assert "sk-" not in told
 
 
-def test_what_readers_say_of_files_is_told_relative_to_the_project(tmp_path: Path) -> None:
-    error = ConfigError(Problem(f"odd: {tmp_path}/a.yaml", Place(f"{tmp_path}/a.yaml", 3), f"see {tmp_path}/b"))
-    [problem] = without_folder(error, tmp_path).problems
-    assert (problem.message, str(problem.place), problem.remedy) == ("odd: a.yaml", "a.yaml:3", "see b")
+@pytest.mark.parametrize("dataset", ["../../etc/passwd", "a\x00b", "\ud800", "x" * 101, "a b", "é"])
+def test_a_stored_dataset_is_named_by_its_id(dataset: str, lend: Lend) -> None:
+    assert load_request(ASKED, lend(), "0f9a").config.data.dataset == "0f9a"
+    with pytest.raises(ConfigError, match="dataset: "):
+        load_request(ASKED, lend(), dataset)
+
+
+def test_a_simulated_model_on_a_stored_dataset_names_its_world(lend: Lend) -> None:
+    with pytest.raises(ConfigError, match="names no world"):
+        load_request(asking("models", {"task": "offline/x"}), lend(), "0f9a")
+    given = asking("models", {"task": {"model": "offline/x", "world": "data/rows.world.yaml"}})
+    assert load_request(given, lend(), "0f9a").config.simulated

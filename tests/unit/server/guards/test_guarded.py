@@ -98,6 +98,11 @@ def test_settings_are_those_of_the_configuration() -> None:
     assert settings.bodies == BodyLimits(json=1_000_000, upload=2_000_000, uploads=("/api/v1/datasets",))
 
 
+def test_an_address_that_is_listened_on_is_a_host() -> None:
+    assert GuardSettings.of(ServeConfig(), listening=("192.0.2.7", "2001:DB8::1")).hosts == ("192.0.2.7", "2001:db8::1")
+    assert GuardSettings.of(ServeConfig(), listening=("0.0.0.0", "::")).hosts == ()
+
+
 async def test_lifespan_reaches_the_application() -> None:
     seen: list[str] = []
 
