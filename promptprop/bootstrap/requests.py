@@ -42,9 +42,9 @@ class Lender:
 def load_request(given: Mapping[str, Json] | str, lender: Lender, dataset: str | None = None) -> LoadedConfig:
     """The configuration that a request gives as a JSON object or as a YAML text, confined.
 
-    `dataset` is the id of a stored dataset whose rows stand in for those of the configuration's file. Roles
-    without a model get the server's. Raises ConfigError with every problem: placed by dotted keys for JSON, by lines for
-    YAML. Reads files and may take a second: call it in a thread.
+    `dataset` is the id of a stored dataset whose rows stand in for those of the configuration's file. Roles without a
+    model get the server's. Raises ConfigError with every problem: placed by dotted keys for JSON, by lines for YAML.
+    Reads files and may take a second: call it in a thread.
     """
     from promptprop.adapters.files.config import LoadedConfig, in_order, validated_as
     from promptprop.adapters.files.origins import expanded, origins_of
