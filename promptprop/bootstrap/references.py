@@ -145,6 +145,14 @@ def _newest_optimization(store: SqlStore) -> str | None:
 
 def _of_run(store: SqlStore, reference: str, which: str) -> Named:
     run = existing_run(store, _newest_optimization(store) or reference if reference == "latest" else reference)
+    return candidate_in(store, run, which)
+
+
+def candidate_in(store: SqlStore, run: RunRow, which: str) -> Named:
+    """A run's candidate: `seed`, `winner`, the beginning of an id, or "" for the one that a run stands for.
+
+    Raises UsageError.
+    """
     history = fold(store.events(run.id))
     best = history.test.winner_id if history.test else history.best_id
     last = history.looks[-1].candidate_id if history.looks else next(iter([*history.candidates][::-1]), "")

@@ -15,6 +15,7 @@ from promptprop.adapters.storage.migrate import prepare
 from promptprop.adapters.storage.progress import ProgressRows
 from promptprop.adapters.storage.prompts import PromptRows
 from promptprop.adapters.storage.recordings import RecordingRows
+from promptprop.adapters.storage.results import ResultRows
 from promptprop.adapters.storage.rubrics import RubricRows
 from promptprop.adapters.storage.runs import RunRows
 from promptprop.adapters.storage.tokens import TokenRows
@@ -27,6 +28,7 @@ class SqlStore(
     RecordingRows,
     CacheRows,
     EvaluationRows,
+    ResultRows,
     DatasetRows,
     ExperimentRows,
     PromptRows,
