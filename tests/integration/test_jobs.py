@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from job_kills import kill_servers, lose_a_worker
 from job_kit import Project
 from openai_server import OpenAIServer
 
@@ -231,3 +232,32 @@ async def test_calls_that_take_long_keep_no_worker_from_draining_in_time(
     assert time.monotonic() - began < 10
     assert long_project.head(run_id).status == "queued"
     assert long_project.store.events(run_id)[-1].event == RunStopped("interrupted")
+
+
+async def test_queued_runs_finish_although_their_server_is_killed(
+    tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    openai_server.latency = 0.02
+    project = Project(tmp_path, openai_server.url, rows=15)
+    try:
+        tally = await kill_servers(project, openai_server, 6, 1, 1)
+    finally:
+        await project.close()
+    assert tally.deaths == 1
+
+
+async def test_the_runs_of_a_lost_host_are_recovered_by_command(
+    tmp_path: Path, openai_server: OpenAIServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    openai_server.latency = 0.02
+    other = tmp_path / "other-host"
+    other.mkdir()
+    project = Project(tmp_path, openai_server.url, postgres_url, rows=15)
+    try:
+        await lose_a_worker(project, openai_server, 8, other)
+        assert "runs of lost are queued again" in project.logs()
+        assert "0 runs of lost are queued again" in project.logs()
+    finally:
+        await project.close()
