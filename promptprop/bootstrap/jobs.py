@@ -30,7 +30,9 @@ log = logging.getLogger("promptprop.jobs")
 CONCURRENCY = 4  # runs that a worker has in hand at once
 LOCKED_SECONDS = 600.0  # for which a worker waits for another process that has the run
 RETRY_SECONDS = 1.0
+RECONNECT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # after which a run goes on whose database had gone away
 CALLS_SECONDS = 6.0  # for calls that are under way when a run is interrupted: a worker drains within 10
+PRELOADED = ("domain.config", "services.course", "bootstrap.outputs", "adapters.models.ledger", "metrics.scoring")
 ENDED = ("finished", "stopped", "cancelled")
 
 
@@ -95,11 +97,28 @@ async def run_worker(
         attend = Attendant(store, url, environment, dispatch)
         station = Station(jobs_url(url), slot.name, slots, job_version(), post.concurrency)
         worker = Worker(station, attend.attend, dispatch.settle, dispatch.returned)
+        preloading: asyncio.Future[None] | None = None
+
+        def begin() -> None:
+            nonlocal preloading
+            preloading = asyncio.get_running_loop().run_in_executor(None, preload)
+            ready(slot.name)
+
         try:
-            await worker.work(stopping, lambda: ready(slot.name))
+            await worker.work(stopping, begin)
         finally:
+            if preloading is not None:
+                await preloading
             await queue.close()
     return slot.name
+
+
+def preload() -> None:
+    """Load what every run needs, so that the first one need not wait for it."""
+    import importlib
+
+    for name in PRELOADED:
+        importlib.import_module(f"promptprop.{name}")
 
 
 class Attendant:
@@ -165,10 +184,13 @@ class Attendant:
         return {"status": head.status, "reason": head.stop_reason or "", **told}
 
     async def _run(self, run: RunRow) -> None:
-        """Run the engine, once nobody else works on the run. Raises RunLocked where that takes too long."""
+        """Run the engine, once nobody else works on the run, and anew where the database's server went away meanwhile.
+
+        Raises RunLocked, StorageError where that takes too long.
+        """
         from promptprop.bootstrap.assembly import inbox_reviewer
 
-        clock, reviewer = SystemClock(), inbox_reviewer(self._store, run)
+        clock, reviewer, pauses = SystemClock(), inbox_reviewer(self._store, run), list(RECONNECT_SECONDS)
         until = clock.monotonic() + self._locked_seconds
         while True:
             try:
@@ -178,6 +200,11 @@ class Attendant:
                     raise
                 log.info("%s; waiting for it", locked.message)
                 await asyncio.sleep(RETRY_SECONDS)
+            except StorageError as lost:
+                if type(lost) is not StorageError or not pauses:  # a full disk and the like are for people
+                    raise
+                log.warning("the run %s goes on in %g s: %s", run.id[:8], pauses[0], lost.message)
+                await asyncio.sleep(pauses.pop(0))
             else:
                 return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from promptprop.domain.errors import StorageError
 from promptprop.domain.events import StoredEvent
 from promptprop.ports import Clock, Progress, Tick
 
@@ -34,7 +35,7 @@ class StoredTicks:
         if self._storing is None and now - self._stored_at >= TICK_SECONDS:
             self._stored_at = now
             self._storing = asyncio.ensure_future(self._store_newest())
-            self._storing.add_done_callback(self._done)
+            self._storing.add_done_callback(self._stored)
 
     async def close(self) -> None:
         """Store the last one."""
@@ -46,9 +47,10 @@ class StoredTicks:
         tick, self._newest = self._newest, None
         if tick is not None:
             body = {"phase": tick.phase, "done": tick.done, "total": tick.total, "spend": tick.spend.as_json()}
-            await self._store.keep_progress(tick.run_id, body)
+            try:
+                await self._store.keep_progress(tick.run_id, body)
+            except StorageError as lost:  # the run itself will meet it
+                log.warning("a tick could not be stored: %s", lost.message)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _stored(self, _task: asyncio.Task[None]) -> None:
         self._storing = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a tick could not be stored", exc_info=error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from job_kills import kill_servers, lose_a_worker
 from job_kit import Project
 from openai_server import OpenAIServer
+from postgres_server import PostgresServer
 
 from promptprop.adapters.jobs.executors import host
 from promptprop.domain.events import RunResumed, RunStopped
@@ -259,5 +262,34 @@ async def test_the_runs_of_a_lost_host_are_recovered_by_command(
         await lose_a_worker(project, openai_server, 8, other)
         assert "runs of lost are queued again" in project.logs()
         assert "0 runs of lost are queued again" in project.logs()
+    finally:
+        await project.close()
+
+
+async def test_a_run_goes_on_by_itself_after_its_database_server_has_ended_all_connections(
+    tmp_path: Path,
+    openai_server: OpenAIServer,
+    postgres_server: PostgresServer,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    openai_server.latency = 0.02
+    project = Project(tmp_path, openai_server.url, postgres_url, rows=60)
+    try:
+        run_ids = await project.queued(2)
+        worker = project.work()
+        await project.until(lambda: openai_server.stats.requests > 20)
+        ended = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s "
+            "AND application_name NOT IN (%s, 'dbos_transact_client')"  # the test has connections of its own
+        )
+        own = f"promptprop {socket.gethostname()[:30]} pid {os.getpid()}"
+        postgres_server.execute(ended, postgres_url.partition("?")[0].rpartition("/")[2], own)
+        await project.until(lambda: all(project.head(run_id).status == "finished" for run_id in run_ids))
+        assert RunResumed() in [one.event for one in project.store.events(run_ids[0])]
+        assert {(await project.job(run_id)).attempt for run_id in run_ids} == {1}
+        assert openai_server.stats.requests <= 120 + 2
+        assert project.stop(worker) == 0
     finally:
         await project.close()

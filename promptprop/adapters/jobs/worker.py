@@ -14,13 +14,14 @@ from typing import Any
 from promptprop.adapters.jobs.executors import known_slots, try_slot
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW
 from promptprop.adapters.jobs.queue import adopt, prepare, requeue
-from promptprop.adapters.storage.connection import translate, translated
+from promptprop.adapters.storage.connection import sqlite_file, translate, translated
 from promptprop.domain.models import Json
 
 log = logging.getLogger("promptprop.jobs")
 
 Job = Callable[[str], Awaitable[Mapping[str, Json]]]
 POLL_SECONDS = 0.4  # how soon a queued job is seen; each look takes 2 ms of processor time
+SERVER_POLL_SECONDS = 0.8  # and 4 ms at a server
 ROUND_SECONDS = 5.0  # how soon what others left behind is seen
 MOST_STARTS = 20  # of one job: one whose workers die again and again is given up
 DRAIN_SECONDS = 8.0  # for runs to stop in good order: those that take longer are taken up elsewhere as after a kill
@@ -106,8 +107,9 @@ class Worker:
 
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MOST_STARTS)(run)
         # a queue of DBOS's own kind, held in memory: each worker has a concurrency of its own, and polls need one query
+        poll = SERVER_POLL_SECONDS if sqlite_file(self.station.url) is None else POLL_SECONDS
         dbos._registry._register_internal_queue(
-            QUEUE, worker_concurrency=self.station.concurrency, polling_interval_sec=POLL_SECONDS
+            QUEUE, worker_concurrency=self.station.concurrency, polling_interval_sec=poll
         )
         dbos._registry._register_internal_queue(OWN_QUEUE, polling_interval_sec=SELDOM_SECONDS)
         DBOS.launch()
