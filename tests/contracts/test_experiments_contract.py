@@ -77,3 +77,20 @@ async def test_a_run_whose_dataset_is_gone_has_no_rows(store: SqlStore) -> None:
     found = store.experiment("run-1")
     assert found is not None
     assert found.rows == 0
+
+
+async def test_pages_are_cut_from_one_order_wherever_they_begin(store: SqlStore) -> None:
+    for number in range(7):
+        await store.create_run(replace(run_row(f"run-{number}"), created_at=NOON + timedelta(days=3000 * number)))
+    for number in range(3):
+        await put_rows(store, f"waiting-{number}")
+        await asyncio.sleep(0.01)
+    whole, total = store.experiment_page(100, 0, ACTIVITIES)
+    ids = [one.id for one in whole]
+    assert (len(ids), total) == (10, 10)
+    assert ids == [one.id for one in sorted(whole, key=lambda one: (one.created_at, one.id), reverse=True)]
+    assert 0 < ids.index("waiting-0") < 9, "they stand among the runs"
+    for limit in (1, 2, 3, 10):
+        for offset in range(12):
+            page, _ = store.experiment_page(limit, offset, ACTIVITIES)
+            assert [one.id for one in page] == ids[offset : offset + limit], (limit, offset)
