@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from promptprop.domain.models import Example, Json, Split
 
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
-    from promptprop.domain.config import DataConfig
-    from promptprop.services.data_checks import Rows
+    from promptprop.domain.config import DataConfig, SplitConfig
+    from promptprop.services.data_checks import DataFinding, Rows
 
 RUNS = 200  # earlier runs that are asked for suspects
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
@@ -23,14 +23,37 @@ SPLITS: tuple[Split, ...] = ("train", "select", "test")
 def rows_of(loaded: LoadedConfig) -> Rows:
     """The rows with their splits; no database is asked. Raises DataError."""
     from promptprop.bootstrap.preparation import limited_examples
-    from promptprop.domain.sampling import ratios_of, row_of, split_rows
     from promptprop.services.data_checks import Rows
 
     examples = list(limited_examples(loaded.config))
-    split = loaded.config.data.split
+    return Rows(examples, split_of(examples, loaded.config.data.split))
+
+
+def split_of(examples: Sequence[Example], split: SplitConfig) -> dict[str, Split]:
+    """The split that each row is in, by its id. Raises DataError."""
+    from promptprop.domain.sampling import ratios_of, row_of, split_rows
+
     found = split_rows([row_of(example) for example in examples], ratios_of(split), split.seed)
-    splits = {row.id: name for name, rows in found.items() for row in rows}
-    return Rows(examples, splits)
+    return {row.id: name for name, rows in found.items() for row in rows}
+
+
+def findings_json(findings: Iterable[DataFinding]) -> list[Json]:
+    """Findings with what their rules say, as `data validate --json` and the API tell them."""
+    from promptprop.services.data_checks import rule_of
+
+    return [
+        {
+            "id": one.id,
+            "name": rule_of(one).name,
+            "severity": rule_of(one).severity,
+            "message": one.message,
+            "rows": list(one.rows),
+            "count": one.count,
+            "remedy": one.remedy,
+            "why": rule_of(one).why,
+        }
+        for one in findings
+    ]
 
 
 def suspects_of(loaded: LoadedConfig) -> Mapping[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,41 +90,27 @@ def stored_rows(store: SqlStore, dataset_id: str, most: int | None = None) -> tu
 
     Raises DataError where there is none, and past `most` rows.
     """
+    from promptprop.adapters.files.datasets import too_many_rows
+
     found = store.dataset_head(dataset_id)
     first = store.dataset_rows(dataset_id, limit=1) if found else []
     if found is None or not first:
         raise DataError(f"no dataset has the id {dataset_id!r}", remedy="upload it, and name the id that it gets")
     if most is not None and found.size > most:
-        raise _too_many_rows(most)
+        raise too_many_rows(most)
     return found.id, tuple(first[0].example.inputs)
 
 
 def limited_examples(config: RunConfig, most: int | None = None) -> Iterable[Example]:
     """The examples of the configured files, streamed. Raises DataError past `most` of them."""
-    examples = _configured_examples(config)
-    return examples if most is None else _at_most(examples, most)
-
-
-def _at_most(examples: Iterable[Example], most: int) -> Iterator[Example]:
-    for count, example in enumerate(examples, start=1):
-        if count > most:
-            raise _too_many_rows(most)
-        yield example
-
-
-def _too_many_rows(most: int) -> DataError:
-    return DataError(f"the dataset has more than {most:,} rows", remedy="take fewer rows, or a part of them")
-
-
-def _configured_examples(config: RunConfig) -> Iterable[Example]:
     from promptprop.adapters.files.datasets import read_examples, read_split_files
 
     if config.data.dataset:
         raise DataError("this reads rows from a file, and not those of a stored dataset", remedy="name a data.file")
     data, columns = config.data, columns_of(config.data)
     if data.files:
-        return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format)
-    return read_examples(str(data.file), columns, data.format)
+        return read_split_files({split: str(path) for split, path in data.files.items()}, columns, data.format, most)
+    return read_examples(str(data.file), columns, data.format, most)
 
 
 def columns_of(data: DataConfig) -> Columns:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from promptprop.bootstrap.uploads import Uploads
 from promptprop.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Context:
     service: Service = field(repr=False)
     feeds: Feeds = field(repr=False)
     workers: Supervisor | None = None
+    uploads: Uploads = field(default_factory=Uploads, repr=False)
     draining: bool = False
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from promptprop.adapters.logs import redact
 from promptprop.bootstrap.service import NotPossible, TooManyRuns
+from promptprop.bootstrap.uploads import Busy, TooLarge
 from promptprop.domain import errors
 from promptprop.domain.errors import InputError, PromptPropError
 from promptprop.server.guards.answers import MEDIA_TYPE, problem_body
@@ -29,6 +30,8 @@ STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
     (errors.AmbiguousRun, 409),
     (errors.RunLocked, 409),
     (errors.SnapshotMismatch, 409),
+    (TooLarge, 413),
+    (Busy, 503),
     (TooManyRuns, 429),
     (NotPossible, 409),
     (errors.UsageError, 400),

@@ -11,6 +11,8 @@ ROUTERS: tuple[str, ...] = (
     f"{_NATIVE}.runs:router",
     f"{_NATIVE}.events:router",
     f"{_NATIVE}.prompts:router",
+    f"{_NATIVE}.uploads:router",
+    f"{_NATIVE}.datasets:router",
     f"{_NATIVE}.tokens:router",
     f"{_FRONT_END}.optimize:router",
     f"{_FRONT_END}.experiments:router",

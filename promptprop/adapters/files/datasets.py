@@ -99,6 +99,7 @@ def read_examples(
     path: str,
     columns: Columns,
     format: str | None = None,  # noqa: A002  (the word of the configuration)
+    most: int | None = None,
 ) -> Iterator[Example]:
     """The examples of a dataset file, or of stdin (`-`), one at a time.
 
@@ -107,15 +108,16 @@ def read_examples(
     once, into a temporary file. Without an id column the id is a hash of the inputs, counted on where inputs repeat: it
     does not depend on the order of the rows (but rows with equal inputs take their numbers in file order). In CSV an
     empty cell of the `expected` column is a missing value, an empty input is an empty text.
-    Raises DataError, at the first `next`, with up to 50 problems.
+    Raises DataError, at the first `next`, with up to 50 problems, and as soon as there are more than `most` rows.
     """
-    return _read([(path, None)], columns, format)
+    return _read([(path, None)], columns, format, most)
 
 
 def read_split_files(
     paths: Mapping[str, str],
     columns: Columns,
     format: str | None = None,  # noqa: A002  (the word of the configuration)
+    most: int | None = None,
 ) -> Iterator[Example]:
     """The examples of one file per split (`train`, `select` or `val`, `test`), in this order, with their split set.
 
@@ -125,7 +127,7 @@ def read_split_files(
     for name, path in paths.items():
         files.append((path, split_of(name)))
     order = ("train", "select", "test", None)
-    return _read(sorted(files, key=lambda file: order.index(file[1])), replace(columns, split=None), format)
+    return _read(sorted(files, key=lambda file: order.index(file[1])), replace(columns, split=None), format, most)
 
 
 def split_of(name: Json) -> Split:
@@ -150,7 +152,14 @@ class _File:
     split: Split | None
 
 
-def _read(paths: Sequence[tuple[str, Split | None]], columns: Columns, given: str | None) -> Iterator[Example]:
+def too_many_rows(most: int) -> DataError:
+    """The error for a dataset that is larger than somebody takes."""
+    return DataError(f"the dataset has more than {most:,} rows", remedy="take fewer rows, or a part of them")
+
+
+def _read(
+    paths: Sequence[tuple[str, Split | None]], columns: Columns, given: str | None, most: int | None
+) -> Iterator[Example]:
     """Check all files, then yield their examples."""
     with ExitStack() as stack:
         files = []
@@ -158,16 +167,18 @@ def _read(paths: Sequence[tuple[str, Split | None]], columns: Columns, given: st
             reader = load_reader(format_of(path, given))
             start = stack.enter_context(open_source(path))
             files.append(_File("stdin" if path == STDIN else path, start, reader, split))
-        for _ in _Reading(columns).examples(files):
+        for _ in _Reading(columns, most).examples(files):
             pass
-        yield from _Reading(columns).examples(files)
+        yield from _Reading(columns, most).examples(files)
 
 
 class _Reading:
     """One pass over the files of a dataset: makes examples, remembers ids, collects what is wrong."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, most: int | None) -> None:
         self.columns = columns
+        self.most = most
+        self.rows = 0
         self.problems = _Problems()
         self.places: dict[str, tuple[str, int]] = {}
         self.repeats: Counter[str] = Counter()
@@ -179,6 +190,7 @@ class _Reading:
             present: set[str] = set()
             for record in file.reader(file.start()):
                 rows += 1
+                self._count()
                 try:
                     example = self._example(record, file, present)
                 except FlawedRow as error:
@@ -187,6 +199,11 @@ class _Reading:
                     yield example
             self._end(file.name, rows, present)
         self.problems.check()
+
+    def _count(self) -> None:
+        self.rows += 1
+        if self.most is not None and self.rows > self.most:
+            raise too_many_rows(self.most)
 
     def _end(self, file: str, rows: int, present: set[str]) -> None:
         """What can only be said of a whole file."""

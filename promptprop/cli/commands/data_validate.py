@@ -33,29 +33,14 @@ def validate_data(
     name suspected are named, too.
     """
     from promptprop.bootstrap.configuration import load
-    from promptprop.bootstrap.data import rows_of, suspects_of
+    from promptprop.bootstrap.data import findings_json, rows_of, suspects_of
     from promptprop.services.data_checks import check_rows, rule_of
 
     shell = shell_for(shell, format_)
     loaded = load(config, sets or [], {"database.url": db}, env_file)
     rows = replace(rows_of(loaded), suspects=suspects_of(loaded))
     found = check_rows(rows)
-    document: Json = {
-        "rows": len(rows.examples),
-        "findings": [
-            {
-                "id": one.id,
-                "name": rule_of(one).name,
-                "severity": rule_of(one).severity,
-                "message": one.message,
-                "rows": list(one.rows),
-                "count": one.count,
-                "remedy": one.remedy,
-                "why": rule_of(one).why,
-            }
-            for one in found
-        ],
-    }
+    document: Json = {"rows": len(rows.examples), "findings": findings_json(found)}
     shell.show(
         document,
         lambda: _drawn(len(rows.examples), found),

@@ -17,7 +17,7 @@ from promptprop.server.guards.rates import Rates
 from promptprop.server.guards.trail import Audit, Trail
 
 PROBES = ("/healthz", "/readyz")
-UPLOADS = ("/api/v1/datasets",)
+UPLOADS = ("/api/v1/datasets", "/api/v1/datasets/validate")
 ANY = ("0.0.0.0", "::")  # noqa: S104 - told apart, not listened on
 
 
