@@ -88,7 +88,12 @@ class Feed:
         self.state: RunState | None = None
         self.tick: bytes = b""
         self.followers = 0
-        self.changed = asyncio.Condition()
+        self.changed = asyncio.get_running_loop().create_future()
+
+    def tell(self) -> None:
+        """Wake all who wait for news."""
+        self.changed.set_result(None)
+        self.changed = self.changed.get_loop().create_future()
 
     def after(self, seq: int) -> list[tuple[int, bytes]] | None:
         """The frames after `seq`; None where some of them are no longer, or not yet, in memory."""
@@ -158,8 +163,7 @@ class Feeds:
         """End every stream, and the watch."""
         self.closing = True
         for feed in list(self._feeds.values()):
-            async with feed.changed:
-                feed.changed.notify_all()
+            feed.tell()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -167,14 +171,11 @@ class Feeds:
 
     async def _wait(self, feed: Feed, seq: int, tick: bytes) -> bool:
         """Whether there is news before a heartbeat is due."""
-
-        def news() -> bool:
-            return self.closing or feed.newest > seq or feed.tick != tick or feed.over
-
-        async with feed.changed:
-            try:
-                await asyncio.wait_for(feed.changed.wait_for(news), HEARTBEAT)
-            except asyncio.TimeoutError:
+        until = asyncio.get_running_loop().time() + HEARTBEAT
+        while not (self.closing or feed.newest > seq or feed.tick != tick or feed.over):
+            left = until - asyncio.get_running_loop().time()
+            # `wait_for` may swallow the cancellation of a client that has gone; `wait` leaves the future to the others
+            if left <= 0 or not (await asyncio.wait([feed.changed], timeout=left))[0]:
                 return False
         return True
 
@@ -202,11 +203,10 @@ class Feeds:
             running = state.progress is not None and state.status == "running"
             tick = frame("tick", progress_json(state.progress)) if running else b""
             if fresh or tick != feed.tick or state != feed.state:
-                async with feed.changed:
-                    feed.frames.extend(fresh)
-                    feed.newest = fresh[-1][0] if fresh else feed.newest
-                    feed.state, feed.tick = state, tick
-                    feed.changed.notify_all()
+                feed.frames.extend(fresh)
+                feed.newest = fresh[-1][0] if fresh else feed.newest
+                feed.state, feed.tick = state, tick
+                feed.tell()
 
     async def _fresh(self, run_id: str, newest: int, last: int) -> list[tuple[int, bytes]]:
         """The frames up to the last event, those that memory cannot hold anyway left out."""
