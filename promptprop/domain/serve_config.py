@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -197,6 +197,10 @@ class ServeConfig(ConfigModel):
     )
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
         (), description="Names that the server answers to besides localhost, without ports."
+    )
+    tokens: Literal["elsewhere", "always"] = Field(
+        "elsewhere",
+        description="Where a token is needed: elsewhere than on this machine; or always, as behind a proxy.",
     )
     limits: LimitsConfig = Field(LimitsConfig(), description="How much requests may ask for.")
     budget: BudgetConfig = Field(BudgetConfig(), description="What each run that is asked for over HTTP may spend.")

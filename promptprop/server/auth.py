@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,7 +18,9 @@ from promptprop.server.problems import Refused
 from promptprop.server.settings import is_loopback_address
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="promptprop"'}
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+FORWARDED = re.compile(
+    r"forwarded|via|x-forwarded-.+|x-(?:original-.+|real-ip|client-ip)|true-client-ip|cf-connecting-ip"
+)
 bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
@@ -44,7 +47,7 @@ async def caller_of(request: Request, given: Credentials = None) -> Caller:
     context = context_of(request)
     if "authorization" in request.headers:
         caller = await _of_token(context, given.credentials if given else "")
-    elif is_local(request):
+    elif is_local(request) and context.settings.serve.tokens == "elsewhere":
         caller = LOCAL
     else:
         raise Refused(401, "no_token", "this needs a token", remedy="send Authorization: Bearer …", headers=CHALLENGE)
@@ -64,12 +67,13 @@ async def _of_token(context: Context, secret: str) -> Caller:
 def is_local(request: Request) -> bool:
     """Whether a request comes from a program on this machine, by its address, for this machine, and by no proxy.
 
-    Behind a proxy every client has the proxy's address: a request that says that it was forwarded needs a token.
+    Behind a proxy every client has the proxy's address: a request that says that it was forwarded needs a token, and so
+    does one in HTTP/1.0, which some proxies speak without saying so.
     """
     client = request.client
     if client is None or not is_loopback_address(client.host):
         return False
-    if any(name in request.headers for name in FORWARDED):
+    if any(FORWARDED.fullmatch(name) for name in request.headers) or request.scope.get("http_version") == "1.0":
         return False
     return is_loopback_host(request.headers.get("host", ""))
 

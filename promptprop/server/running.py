@@ -149,6 +149,11 @@ async def drain(context: Context) -> None:
 
 def require_tokens(settings: ServerSettings, *, has_tokens: bool) -> None:
     """Raises UsageError where others could reach a server that no token protects."""
+    if settings.serve.tokens == "always" and not has_tokens:
+        raise UsageError(
+            "serve.tokens says that a token is always needed, and there is none yet",
+            remedy="`promptprop token create NAME --scope run` makes one",
+        )
     if settings.open_to_others and not has_tokens:
         named = ", ".join(host for host in settings.hosts if not is_loopback_address(host))
         raise UsageError(

