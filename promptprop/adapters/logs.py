@@ -112,16 +112,25 @@ class Redactor:
 
         References (`${env:X}`) are no secrets and stay.
         """
+        return self._redacted(value, {})
+
+    def _redacted(self, value: Any, known: dict[str, str]) -> Any:
+        """The same; names and words come again and again, and each is looked through once."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
             return {
-                self.redact(str(key)): REDACTED if _holds_secret(str(key), item) else self.redact_value(item)
+                self._redacted(str(key), known): REDACTED
+                if _holds_secret(str(key), item)
+                else self._redacted(item, known)
                 for key, item in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.redact_value(item) for item in value]
-        return self.redact(str(value))
+            return [self._redacted(item, known) for item in value]
+        text = str(value)
+        if text not in known:
+            known[text] = self.redact(text)
+        return known[text]
 
 
 def _holds_secret(name: str, value: Any) -> bool:

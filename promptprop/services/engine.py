@@ -86,8 +86,9 @@ class Engine:
         stored = self.store.events(run_id)
         history = fold(stored)
         retries = sum(isinstance(one.event, facts.ErrorsRetried) for one in stored)
-        # the record of payments, and not what the last pass had replayed of it when it ended
-        spend = self.store.paid_by_role(run_id).with_hits_of(history.spend)
+        spend = history.spend  # of a finished run the last event tells all that was ever paid
+        if not history.finished:  # else the record does, and not what the last pass had replayed when it ended
+            spend = self.store.paid_by_role(run_id).with_hits_of(history.spend)
         named = {history.seed_id, history.best_id, history.test.winner_id if history.test else ""} - {""}
         costs = {candidate_id: self._cost(run_id, candidate_id) for candidate_id in sorted(named)}
         report = report_of(replace(history, run_id=run_id, spend=spend), candidates, costs)

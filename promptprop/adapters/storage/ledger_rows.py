@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, select
 
 from promptprop.adapters.storage.bulk import insert_rows, select_in
 from promptprop.adapters.storage.connection import insert
@@ -33,6 +34,9 @@ from promptprop.domain.budget import Amount, RoleSpend, Spend
 from promptprop.domain.models import Attempts, ModelRequest, Reply, storable
 from promptprop.ports import READING_MODES, CacheMode, FailedCall, RecordedCall
 
+SPENDING = (  # of a role, in the order in which they are asked for
+    "calls", "prompt_tokens", "completion_tokens", "picousd", "hits", "unconfirmed", "unconfirmed_tokens", "unpriced",
+)  # fmt: skip
 NO_ATTEMPT = Attempts(sent=0)
 COMMON = ""  # the edition of runs in mode read-write
 OWN = {"read-write": (COMMON, True), "refresh": (None, True), "read": (None, False), "off": (None, False)}
@@ -107,27 +111,10 @@ class LedgerRows(Database):
 
     def paid_by_role(self, run_id: str) -> Spend:
         """What this run has paid, by role, whatever its caps let it replay; `hits` are the pins it has not paid for."""
-        replied = and_(run_calls.c.paid, run_calls.c.call_id.is_not(None))
-        columns = {
-            "calls": _sum(run_calls.c.sent, run_calls.c.paid),
-            "prompt_tokens": _sum(calls.c.prompt_tokens, replied),
-            "completion_tokens": _sum(calls.c.completion_tokens, replied),
-            "picousd": _sum(calls.c.picousd, replied) + _sum(run_calls.c.unconfirmed_picousd, run_calls.c.paid),
-            "hits": _sum(1, ~run_calls.c.paid),
-            "unconfirmed": _sum(run_calls.c.unconfirmed, run_calls.c.paid),
-            "unconfirmed_tokens": _sum(run_calls.c.unconfirmed_tokens, run_calls.c.paid),
-            "unpriced": _sum(1, and_(replied, calls.c.picousd.is_(None)))
-            + _sum(run_calls.c.unconfirmed, and_(run_calls.c.paid, run_calls.c.unconfirmed_picousd.is_(None))),
-        }
-        statement = (
-            select(run_calls.c.role, *columns.values())
-            .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
-            .where(run_calls.c.run_id == run_id, (run_calls.c.generation >= 0) | ~_contained())
-            .group_by(run_calls.c.role)
-        )
         with self.reading() as connection:
-            found = connection.execute(statement).all()
-        return Spend({role: RoleSpend(**dict(zip(columns, map(int, sums), strict=True))) for role, *sums in found})
+            found = connection.execute(_spending(), {"run": run_id}).all()
+        spent = {role: dict(zip(SPENDING, map(int, sums), strict=True)) for role, *sums in found}
+        return Spend({role: RoleSpend(**sums) for role, sums in spent.items()})
 
     def failed_calls(self, run_id: str, generation: int = 0) -> int:
         """How many calls have failed for good in this generation: they stay failed until errors are retried."""
@@ -302,6 +289,29 @@ def _insert_pins(connection: Connection, rows: Sequence[PinRow]) -> list[None]:
     ]
     insert_rows(connection, run_calls, pins)
     return [None for _ in rows]
+
+
+@cache
+def _spending() -> Select[Any]:
+    """What a run has paid, by role, in the columns of SPENDING; made once, for it takes as long as its answer."""
+    replied = and_(run_calls.c.paid, run_calls.c.call_id.is_not(None))
+    sums = (
+        _sum(run_calls.c.sent, run_calls.c.paid),
+        _sum(calls.c.prompt_tokens, replied),
+        _sum(calls.c.completion_tokens, replied),
+        _sum(calls.c.picousd, replied) + _sum(run_calls.c.unconfirmed_picousd, run_calls.c.paid),
+        _sum(1, ~run_calls.c.paid),
+        _sum(run_calls.c.unconfirmed, run_calls.c.paid),
+        _sum(run_calls.c.unconfirmed_tokens, run_calls.c.paid),
+        _sum(1, and_(replied, calls.c.picousd.is_(None)))
+        + _sum(run_calls.c.unconfirmed, and_(run_calls.c.paid, run_calls.c.unconfirmed_picousd.is_(None))),
+    )
+    return (
+        select(run_calls.c.role, *sums)
+        .select_from(run_calls.outerjoin(calls, calls.c.id == run_calls.c.call_id))
+        .where(run_calls.c.run_id == bindparam("run"), (run_calls.c.generation >= 0) | ~_contained())
+        .group_by(run_calls.c.role)
+    )
 
 
 def _sum(value: ColumnElement[Any] | int, where: ColumnElement[bool]) -> ColumnElement[Any]:
