@@ -35,6 +35,12 @@ class NotPossible(UsageError):
     code = "not_possible"
 
 
+class NotFound(UsageError):
+    """A part of a run that does not exist is asked for."""
+
+    code = "not_found"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Who wants a run, and how soon: a higher `priority` goes first. `owner` is a token's id, or empty."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from promptprop.adapters.logs import redact
-from promptprop.bootstrap.service import NotPossible, TooManyRuns
+from promptprop.bootstrap.service import NotFound, NotPossible, TooManyRuns
 from promptprop.bootstrap.uploads import Busy, TooLarge
 from promptprop.domain import errors
 from promptprop.domain.errors import InputError, PromptPropError
@@ -27,6 +27,7 @@ SHOWN = 50  # problems that one answer lists
 # The first class that fits decides, so subclasses come before their bases.
 STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
     (errors.RunNotFound, 404),
+    (NotFound, 404),
     (errors.AmbiguousRun, 409),
     (errors.RunLocked, 409),
     (errors.SnapshotMismatch, 409),

@@ -10,6 +10,8 @@ ROUTERS: tuple[str, ...] = (
     "promptprop.server.metrics:router",
     f"{_NATIVE}.runs:router",
     f"{_NATIVE}.events:router",
+    f"{_NATIVE}.results:router",
+    f"{_NATIVE}.candidates:router",
     f"{_NATIVE}.prompts:router",
     f"{_NATIVE}.uploads:router",
     f"{_NATIVE}.datasets:router",

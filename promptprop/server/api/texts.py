@@ -17,8 +17,6 @@ MEDIA: dict[ExportFormat, tuple[str, str]] = {
     "markdown": ("text/markdown", "md"),
     "txt": ("text/plain", "txt"),
 }
-LONGEST_BY_WORDS = 30_000  # characters of a text that is compared by words: the effort grows with its square
-LONGEST_BY_LINES = 1_000_000
 
 
 class MessageText(BaseModel):
@@ -106,14 +104,11 @@ def difference_of(before: Candidate, after: Candidate, before_name: str, after_n
 
 
 def _step_difference(step: str, before: str | None, after: str | None, names: tuple[str, str]) -> StepDifference:
-    from promptprop.domain.report import line_diff, word_diff
+    from promptprop.bootstrap.prompt_diff import changed_lines, changed_words
 
     old, new = before or "", after or ""
-    longest = max(len(old), len(new))
-    lines = line_diff(old, new, *names) if longest <= LONGEST_BY_LINES else None
-    words = None
-    if longest <= LONGEST_BY_WORDS:
-        words = [WordChange.model_validate({"kind": kind, "text": text}) for kind, text in word_diff(old, new)]
+    lines, found = changed_lines(old, new, names), changed_words(old, new)
+    words = None if found is None else [WordChange.model_validate({"kind": kind, "text": text}) for kind, text in found]
     return StepDifference(step=step, before=before, after=after, equal=before == after, lines=lines, words=words)
 
 
