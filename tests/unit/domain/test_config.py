@@ -81,7 +81,7 @@ def test_a_run_takes_a_prompt_or_steps_and_not_both() -> None:
     [
         ({"data": {**MINIMAL["data"], "split": {"train": 0.5}}}, "sum to 1.1"),
         ({"data": {**MINIMAL["data"], "split": {"train": 0.2, "select": 0.5, "column": "part"}}}, "not both"),
-        ({"data": {"inputs": ["text"]}}, "exactly one of file and files"),
+        ({"data": {"inputs": ["text"]}}, "exactly one of file, files and dataset"),
         ({"prompt": {"text": "a", "frame": "{{ instruction }}"}}, "a frame stands around a literal text"),
         ({"metrics": []}, "at least 1 item"),
         ({"metrics": ["exact", "exact"]}, "two metrics are called"),
