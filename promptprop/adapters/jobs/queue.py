@@ -154,16 +154,20 @@ def prepare(url: str) -> None:
     DBOS.migrate(url, schema=SCHEMA)
 
 
-def requeue(database: Any, executor: str) -> list[str]:
+def requeue(database: Any, executor: str, *, forgive: bool = False) -> list[str]:
     """Queue the jobs again that an executor has in hand, through a database handle of DBOS; returns their run ids.
 
     What DBOS does for its own executor as it starts: a job moves only while that executor has it, so that a second call
-    moves none.
+    moves none. `forgive` takes back that the job was started: its worker ends in good order.
     """
     found = database.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
-    return [
-        _run_of(job.workflow_id) for job in found if database.reenqueue_for_recovery(job.workflow_id, [executor], QUEUE)
-    ]
+    moved = [job.workflow_id for job in found if database.reenqueue_for_recovery(job.workflow_id, [executor], QUEUE)]
+    if forgive and moved:
+        jobs = database.tables.workflow_status
+        with database.engine.begin() as connection:
+            ours = jobs.update().where(jobs.c.workflow_uuid.in_(moved))
+            connection.execute(ours.values(recovery_attempts=jobs.c.recovery_attempts - 1))
+    return [_run_of(workflow_id) for workflow_id in moved]
 
 
 def adopt(database: Any, version: str) -> None:

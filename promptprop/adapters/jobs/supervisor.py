@@ -15,7 +15,7 @@ log = logging.getLogger("promptprop.jobs")
 
 STOP_SECONDS = 10.0  # for a worker to drain, before it is killed
 FIRST_PAUSE = 0.5  # seconds before a worker that died is started anew; doubled each time
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 10.0
 SETTLED_SECONDS = 60.0  # a worker that lived so long is no longer one that dies again and again
 
 

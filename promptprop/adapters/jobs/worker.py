@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +24,9 @@ Job = Callable[[str], Awaitable[Mapping[str, Json]]]
 POLL_SECONDS = 0.4  # how soon a queued job is seen; each look takes 2 ms of processor time
 SERVER_POLL_SECONDS = 0.8  # and 4 ms at a server
 ROUND_SECONDS = 5.0  # how soon what others left behind is seen
-MOST_STARTS = 20  # of one job: one whose workers die again and again is given up
+MOST_STARTS = 10  # of one job: one whose workers die again and again is given up; drains do not count
+CALM_STARTS = 2  # a job that was there at more deaths is under suspicion: it runs without others that are
+SHUFFLE_SECONDS = 0.5  # in which those under suspicion come to their turns, in another order each time
 DRAIN_SECONDS = 8.0  # for runs to stop in good order: those that take longer are taken up elsewhere as after a kill
 THREADS_SECONDS = 1.0
 SELDOM_SECONDS = 60.0  # how often DBOS looks after what is not used here
@@ -50,6 +53,7 @@ class Worker:
     tidy: Callable[[], Awaitable[object]]
     returned: Callable[[Sequence[str]], Awaitable[None]]
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def work(self, stopping: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
@@ -98,7 +102,8 @@ class Worker:
         quiet()
 
         async def attend(run_id: str) -> Mapping[str, Json]:
-            return await self._attend(run_id)
+            status = await asyncio.to_thread(dbos._sys_db.get_workflow_status, DBOS.workflow_id)
+            return await self._attend(run_id, status["recovery_attempts"] if status else 1)
 
         step = DBOS.step(name="work", preemptible=True)(attend)
 
@@ -117,14 +122,24 @@ class Worker:
         DBOS.set_latest_application_version(self.station.version)  # also where a newer one was tried and given up
         return dbos
 
-    async def _attend(self, run_id: str) -> Mapping[str, Json]:
-        """Work on one job. While the worker drains, CancelledError leaves the job as one that is not done."""
+    async def _attend(self, run_id: str, starts: int) -> Mapping[str, Json]:
+        """Work on one job. While the worker drains, CancelledError leaves the job as one that is not done.
+
+        A job that brings its worker down would take those beside it along, again and again, until all are given up:
+        jobs that were there at several deaths take turns, so that all but the guilty one come to their ends.
+        """
         task = asyncio.current_task()
         if self.draining.is_set() or task is None:
             raise asyncio.CancelledError
         self.tasks.add(task)
         try:
-            outcome = await self.job(run_id)
+            if starts > CALM_STARTS:
+                log.warning("the run %s takes turns: it was there when workers died", run_id[:8])
+                await asyncio.sleep(random.SystemRandom().uniform(0.0, SHUFFLE_SECONDS))
+                async with self.alone:
+                    outcome = await self.job(run_id)
+            else:
+                outcome = await self.job(run_id)
         finally:
             self.tasks.discard(task)
         if self.draining.is_set() and outcome.get("reason") == "interrupted":
@@ -173,7 +188,7 @@ class Worker:
         for thread in taking:
             await asyncio.to_thread(thread.join, THREADS_SECONDS)
         try:
-            back = await asyncio.to_thread(requeue, dbos._sys_db, self.station.executor)
+            back = await asyncio.to_thread(requeue, dbos._sys_db, self.station.executor, forgive=True)
         except Exception as error:
             raise translate(error) from error
         await self.returned(back)
