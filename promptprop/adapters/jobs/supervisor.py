@@ -16,6 +16,7 @@ log = logging.getLogger("promptprop.jobs")
 STOP_SECONDS = 10.0  # for a worker to drain, before it is killed
 FIRST_PAUSE = 0.5  # seconds before a worker that died is started anew; doubled each time
 LONGEST_PAUSE = 10.0
+STAGGER_SECONDS = 1.0  # between the starts of two workers: each takes a second of a processor, which the server needs
 SETTLED_SECONDS = 60.0  # a worker that lived so long is no longer one that dies again and again
 
 
@@ -41,13 +42,14 @@ class Supervisor:
     environment: Mapping[str, str] | None = None
     stop_seconds: float = STOP_SECONDS
     first_pause: float = FIRST_PAUSE
+    stagger: float = STAGGER_SECONDS
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list)
     _places: dict[int, WorkerProcess] = field(default_factory=dict)
     _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self) -> None:
-        """Start all workers; returns at once."""
+        """Start all workers, one after another; returns at once."""
         self._places = {number: WorkerProcess(number) for number in range(self.count)}
         self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self.count)]
 
@@ -77,6 +79,7 @@ class Supervisor:
     async def _keep(self, number: int) -> None:
         """Have a process in this place until the end; each that dies is followed by another, after a pause."""
         pause = self.first_pause
+        await self._wait(number * self.stagger)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
@@ -90,9 +93,14 @@ class Supervisor:
             place = self._places[number]
             self._places[number] = replace(place, pid=None, deaths=place.deaths + 1)
             log.error("worker %d ended (%s); another one is started in %g s", number, ended, pause)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait so long, or until the end."""
+        if seconds > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _live_through(self, number: int) -> str:
         """Start a process and wait for its end; says how it ended."""

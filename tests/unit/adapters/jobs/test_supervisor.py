@@ -44,7 +44,7 @@ async def supervise(tmp_path: Path) -> AsyncIterator[Callable[[int, str], Superv
 
     def make(count: int, program: str) -> Supervisor:
         command = [sys.executable, "-c", program, str(tmp_path)]
-        made.append(Supervisor(count, command, stop_seconds=10.0, first_pause=0.01))
+        made.append(Supervisor(count, command, stop_seconds=10.0, first_pause=0.01, stagger=0.01))
         return made[-1]
 
     yield make
