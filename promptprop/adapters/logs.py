@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 6  # shorter values would black out ordinary words
+SHORTEST_PATTERN = 12  # no shorter word is one that looks like a secret of itself
 SHORTEST_LINE = 16  # of a secret of several lines (a key file), each long line is a secret too
 SHORTEST_IN_ANSWER = 12  # an answer is data: a key such as `ollama` may be a word of it
 FILE_NAME = "promptprop.log"
@@ -31,6 +32,7 @@ VENDORS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "aiohttp", "alembic", "
 
 _NAMES = r"(?:proxy-)?authorization|x-goog-api-key|x-api-key|x-auth-token|api[-_]?key|client[-_]secret|password|passwd"
 _QUERY = r"[\w.-]{0,40}(?:key|token|secret|signature|password|credential)|sig|code|auth"  # parameters in a URL
+_INERT = re.compile(r"[A-Za-z0-9_.]*", re.ASCII)
 _WAY = re.compile(r"(?i)_(?:proxy|base|base_url)$")  # variables that say where requests go
 _SECRET_NAME = re.compile(rf"(?i)^(?:{_NAMES}|secret|token|access[-_]token|set-cookie|cookie)$")
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -103,6 +105,8 @@ class Redactor:
         """
         if self._known is not None:
             text = self._known.sub(REDACTED, text)
+        if len(text) < SHORTEST_PATTERN and _INERT.fullmatch(text):
+            return text
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
@@ -251,10 +255,12 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, redacted."""
         bound = {**_PROCESS, **_BOUND.get({})}
-        line: dict[str, Any] = {
+        ours = {
             "ts": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="microseconds"),
             "level": record.levelname,
             "logger": record.name,
+        }
+        line: dict[str, Any] = {
             "run_id": getattr(record, "run_id", None) or bound.get("run_id"),
             "request_id": getattr(record, "request_id", None) or bound.get("request_id"),
             "message": record.getMessage(),
@@ -264,7 +270,7 @@ class JsonLines(logging.Formatter):
             line["extras"] = extras
         if failure := _failure_of(self, record):
             line["exception"] = failure
-        return json.dumps(redact_value(line), ensure_ascii=False)
+        return json.dumps({**ours, **redact_value(line)}, ensure_ascii=False)
 
 
 class PlainLines(logging.Formatter):
@@ -361,6 +367,11 @@ def _open_file(path: Path) -> logging.Handler:
     from logging.handlers import RotatingFileHandler
 
     class LogFile(RotatingFileHandler):
+        def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802, ARG002 - the library's name and shape
+            return int(
+                self.stream is not None and self.stream.tell() >= self.maxBytes
+            )  # it would format each line twice
+
         def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - the library's name and shape
             self.setLevel(logging.CRITICAL + 1)
             reason = redact(str(sys.exc_info()[1]))

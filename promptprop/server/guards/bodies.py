@@ -163,7 +163,7 @@ class _Body:
             if not self.counted(len(part)):
                 headers = [*CLOSE, (b"retry-after", b"5")]
                 return Refusal(503, "busy", "too many bodies are being read", "send it again later", headers)
-        if self._nesting is not None:
+        if self._nesting is not None and part:
             if b"\x00" in part:
                 return Refusal(400, "encoding", "JSON is sent as UTF-8", headers=CLOSE)
             if self._nesting.deepest(part) > DEEPEST:
