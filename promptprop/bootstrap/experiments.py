@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +29,13 @@ ACTIVITIES = ("optimize", "evaluate", "check")  # that experiments are
 
 @dataclass(frozen=True, slots=True)
 class Lending:
-    """What a server lends to requests of the page."""
+    """What a server lends to requests of the page. Without workers of its own, keys are another process's to have."""
 
     store: SqlStore = field(repr=False)
     serve: ServeConfig = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
     folder: Path
+    has_workers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,14 @@ async def create_search(
 
     It takes at most `iterations × (rows × (1 + jurors) + 1)` calls, and half as many more for retries and repairs.
     """
-    from promptprop.bootstrap.models import check_keys
+    from promptprop.bootstrap.models import require_answerable
     from promptprop.bootstrap.preparation import draft_run, prepare, require_rewriter
 
     rows = sum(row.split in ("train", None) for row in lending.store.rows(dataset_id))
     loaded = load_search(lending, wanted, dataset_id, rows)
     require_rewriter(loaded.config)
-    check_keys(loaded.config, lending.environment, "optimize")
+    ready = partial(require_answerable, loaded.config, lending.environment, "optimize", keys=lending.has_workers)
+    await asyncio.to_thread(ready)
     prepared = await prepare(lending.store, loaded, most_rows=lending.serve.limits.rows)
     run = replace(draft_run(prepared, "optimize", {"front_end": front_end_options(wanted)}), owner=owner)
     run = replace(run, id=run_id) if run_id else run

@@ -144,7 +144,8 @@ def _learned(report: Report) -> list[RenderableType]:
             for record in report.learned
         ]
         parts = [Text("what was learned", style="bold")]
-        parts += [table_of(["round", "Δ on select", "rows", "kind", "hypothesis"], rows, right=(0, 1, 2)), ""]
+        split = "train" if "train" in report.learned[-1].scores else "select"
+        parts += [table_of(["round", f"Δ on {split}", "rows", "kind", "hypothesis"], rows, right=(0, 1, 2)), ""]
     if history.suspects:
         ids = one_line(", ".join(history.suspects[:20])) + (" …" if len(history.suspects) > 20 else "")
         parts += [

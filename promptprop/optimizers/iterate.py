@@ -15,13 +15,22 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptprop.domain.errors import BudgetSpent, ConfigError, UnusableReplies
-from promptprop.domain.events import Estimate, Event, ProposalDropped, RoundEnded, RoundStarted, SearchEnded
+from promptprop.domain.events import (
+    CandidateRaced,
+    Estimate,
+    Event,
+    ProposalDropped,
+    RaceOutcome,
+    RoundEnded,
+    RoundStarted,
+    SearchEnded,
+)
 from promptprop.domain.models import Ask, Candidate, Critique, Hypothesis, Proposal
 from promptprop.domain.sampling import stream
 from promptprop.domain.selection import FailedRow
 from promptprop.optimizers.evidence import Evidence, failed_rows, shown
 from promptprop.optimizers.finish import end_search, finish_size, hold_finish, longest_allowed, proposed, scored
-from promptprop.optimizers.scores import Scores, mean_of
+from promptprop.optimizers.scores import Scores, difference_of, mean_of
 from promptprop.ports import Brief, Shape, Workbench
 from promptprop.roles.refiner import Refinement
 
@@ -75,10 +84,13 @@ class Iterate:
             while not reason:
                 iteration += 1
                 yield RoundStarted(iteration, chain.current.id, "the newest prompt")
+                before = chain.best if chain.tried else None
                 await chain.score()
                 yield scored(chain.scores, chain.current, chain.rows, "train", iteration)
+                if before is not None:
+                    yield chain.raced(iteration, before)
                 best = chain.best
-                yield RoundEnded(iteration, best.id, chain.mean(best), int(best is chain.current and iteration > 1))
+                yield RoundEnded(iteration, best.id, chain.mean(best), int(before is not None and best is not before))
                 reason = chain.reason_to_stop()
                 if not reason:
                     reason, told = await chain.refine(iteration)
@@ -145,6 +157,12 @@ class _Chain:
         for start in range(0, len(self.rows), size):
             await self.scores.fill(self.bench, [self.current], self.rows[start : start + size])
         self.tried.append(self.current)
+
+    def raced(self, iteration: int, before: Candidate) -> CandidateRaced:
+        """The newest prompt against the best one before it, on the rows where both have a score."""
+        earlier, later, _ = self.scores.pairs(before.id, self.current.id, self.rows)
+        outcome: RaceOutcome = "promoted" if self.best is self.current else "undecided"
+        return CandidateRaced(iteration, self.current.id, before.id, difference_of(earlier, later), outcome)
 
     def reason_to_stop(self) -> str:
         """Why the chain ends here, or nothing to go on."""

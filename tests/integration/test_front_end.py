@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from openai_server import Answer, Body, OpenAIServer
 from page_server import JURORS, RUNNER, SETTINGS, Page, PageServer, row, search, wait_for
@@ -326,6 +327,38 @@ def test_lists_and_details_have_the_names_of_the_contract(page: Page) -> None:
     (result,) = second["results"]
     assert [one["juryMemberId"] for one in result["juryEvaluations"]] == [one["id"] for one in detail["juryMembers"]]
     assert result["datasetRowId"] == detail["datasetRows"][0]["id"]
+
+
+def test_jurors_of_one_name_and_model_are_two(page: Page) -> None:
+    twins = [{**JURORS[0], "name": "averageScore"}] * 2
+    frames = page.optimize(search("a", juryMembers=twins, maxIterations=1))
+    assert [one["juryName"] for one in of_kind(frames, "jury_result")[0]["scores"]] == ["averageScore"] * 2
+    detail = page.ask("GET", f"/api/experiments/{frames[0][1]['experimentId']}").json
+    votes = detail["promptVersions"][0]["results"][0]["juryEvaluations"]
+    assert len({one["id"] for one in votes}) == len({one["juryMemberId"] for one in votes}) == 2
+    assert {one["juryMemberId"] for one in votes} == {one["id"] for one in detail["juryMembers"]}
+
+
+def test_answers_have_the_documented_shape(page: Page) -> None:
+    document = page.ask("GET", "/api/v1/openapi.json").json
+    experiment = page.optimize(search("a", maxIterations=2))[0][1]["experimentId"]
+    rows = {"experimentId": "e" * 32, "rows": [row("a", split="val")]}
+    asked = [
+        ("GET", "/api/experiments", "/api/experiments", None),
+        ("GET", "/api/experiments/{experiment_id}", f"/api/experiments/{experiment}", None),
+        ("POST", "/api/dataset", "/api/dataset", rows),
+        ("GET", "/api/dataset/{experiment_id}", f"/api/dataset/{experiment}", None),
+        ("GET", "/api/dataset/{experiment_id}/{split}", f"/api/dataset/{experiment}/train", None),
+        ("GET", "/api/experiments/{experiment_id}", f"/api/experiments/{'e' * 32}", None),
+        ("GET", "/api/models", "/api/models?refresh=true", None),
+        ("GET", "/health-check", "/health-check?deep=true", None),
+        ("POST", "/api/metrics", "/api/metrics", {"experimentId": "x", "iteration": 1, "results": [{"score": 1}]}),
+    ]
+    for method, path, address, body in asked:
+        answer = page.ask(method, address, body)
+        assert answer.status == 200, answer.body
+        schema = document["paths"][path][method.lower()]["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json, {**schema, "components": document["components"]})
 
 
 def test_pages_of_the_list_do_not_overlap(page: Page) -> None:

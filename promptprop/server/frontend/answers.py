@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from promptprop.domain.models import Json
 from promptprop.server.api.shapes import Time
 
 
@@ -206,10 +205,3 @@ class HealthAnswer(BaseModel):
 
     status: Literal["healthy", "healthy (with warnings)", "degraded"]
     providers: dict[str, ProviderHealth] | None = None
-
-
-class FramesAnswer(BaseModel):
-    """Frames of a search, as docs/front-end.md lists them."""
-
-    event: str
-    data: Json

@@ -25,7 +25,6 @@ from promptprop.ports import RunRow
 from promptprop.ports.experiments import Experiment
 from promptprop.server.auth import Caller, Runner
 from promptprop.server.context import Context, Ctx
-from promptprop.server.frontend.answers import FramesAnswer
 from promptprop.server.frontend.projection import base_prompt, cast_of, page_options
 from promptprop.server.frontend.shapes import OptimizeBody
 from promptprop.server.frontend.stream import error_frame, search_frames
@@ -47,7 +46,6 @@ EXAMPLE = (
     responses={
         **answers(413, 415),
         200: {
-            "model": FramesAnswer,
             "description": "Server-sent events: start, iteration_start, inference_result, jury_result, "
             "iteration_complete, refinement, complete or error.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
@@ -95,7 +93,7 @@ async def begin(body: OptimizeBody, context: Context, caller: Caller) -> RunRow:
 def lending_of(context: Context) -> Lending:
     """What the server lends to the page."""
     settings = context.settings
-    return Lending(context.store, settings.serve, settings.environment, settings.folder)
+    return Lending(context.store, settings.serve, settings.environment, settings.folder, context.service.has_workers)
 
 
 def wanted_search(body: OptimizeBody, stored: Experiment | None) -> PageSearch:

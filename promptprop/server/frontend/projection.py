@@ -21,7 +21,7 @@ from promptprop.server.frontend.rows import (
     feedback_of,
     points,
     row_json,
-    scores_of,
+    votes_of,
 )
 from promptprop.server.frontend.story import Cast, refinement_of
 
@@ -196,17 +196,15 @@ def merged_answer(answers: Sequence[Evaluation]) -> Evaluation:
 
 def result_json(evaluation: Evaluation, jury: Sequence[Member]) -> dict[str, Json]:
     """A row's result, with the votes on it."""
-    scores = scores_of(evaluation, jury)
-    ids = {member.name: member.id for member in reversed(jury)}
+    votes = votes_of(evaluation, jury)
     result = f"{evaluation.candidate_id}:{evaluation.example_id}"
     return {
         "id": result,
         "datasetRowId": evaluation.example_id,
         "actualOutput": evaluation.output,
         "averageScore": None if evaluation.score is None else points(evaluation.score),
-        "combinedFeedback": feedback_of(evaluation, scores),
+        "combinedFeedback": feedback_of(evaluation, votes),
         "juryEvaluations": [
-            {"id": f"{result}:{ids[str(one['juryName'])]}", "juryMemberId": ids[str(one["juryName"])], **one}
-            for one in scores
+            {"id": f"{result}:{vote.member.id}", "juryMemberId": vote.member.id, **vote.as_json()} for vote in votes
         ],
     }

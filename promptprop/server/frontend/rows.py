@@ -30,7 +30,20 @@ def points(score: float) -> float:
     return round(100 * score, 6)
 
 
-def scores_of(evaluation: Evaluation, jury: Sequence[Member]) -> list[dict[str, Json]]:
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A juror's word on one answer, in points."""
+
+    member: Member
+    score: float
+    reasoning: str
+
+    def as_json(self) -> dict[str, Json]:
+        """The vote as frames tell it."""
+        return {"juryName": self.member.name, "score": self.score, "reasoning": self.reasoning}
+
+
+def votes_of(evaluation: Evaluation, jury: Sequence[Member]) -> list[Vote]:
     """What each juror that could judge says; empty where the row is missing."""
     if evaluation.missing:
         return []
@@ -39,17 +52,15 @@ def scores_of(evaluation: Evaluation, jury: Sequence[Member]) -> list[dict[str, 
         word = evaluation.judgements.get(member.id)
         if word is not None and word.score is not None:
             vote = evaluation.judgements.get(judgement_id(member.id, member.id))
-            said = vote.feedback if vote is not None else word.feedback
-            found.append({"juryName": member.name, "score": points(word.score), "reasoning": said})
+            found.append(Vote(member, points(word.score), vote.feedback if vote is not None else word.feedback))
     return found
 
 
-def feedback_of(evaluation: Evaluation, scores: Sequence[Mapping[str, Json]]) -> str | None:
+def feedback_of(evaluation: Evaluation, votes: Sequence[Vote]) -> str | None:
     """What the jurors said, as one text; why there is no score, where there is none."""
     if evaluation.missing:
         return f"no score: {evaluation.error.message}" if evaluation.error else "no score"
-    said = [f"{one['juryName']}: {one['reasoning']}" for one in scores if one["reasoning"]]
-    return "\n".join(said) or None
+    return "\n".join(f"{one.member.name}: {one.reasoning}" for one in votes if one.reasoning) or None
 
 
 def row_score(evaluation: Evaluation) -> float:

@@ -20,9 +20,9 @@ from promptprop.server.frontend.rows import (
     feedback_of,
     points,
     row_score,
-    scores_of,
     summary_metrics,
     usage_json,
+    votes_of,
 )
 
 Frame: TypeAlias = tuple[str, dict[str, Json]]
@@ -129,7 +129,7 @@ class Story:
         place: dict[str, Json] = {"iteration": iteration, "rowIndex": index, "rowId": evaluation.example_id}
         said = {"actualOutput": evaluation.output, "tokenUsage": usage_json(evaluation.usage)}
         yield "inference_result", {**place, **said}
-        scores = scores_of(evaluation, self.cast.jury)
+        scores = [vote.as_json() for vote in votes_of(evaluation, self.cast.jury)]
         yield "jury_result", {**place, "scores": scores, "averageScore": row_score(evaluation)}
 
     def _complete_iteration(self, scene: Scene, event: facts.CandidateScored) -> Frame:
@@ -155,16 +155,16 @@ class Story:
     def _metrics(self, known: Sequence[float], event: facts.CandidateScored) -> dict[str, float]:
         names = {member.id: member.name for member in self.cast.jury}
         by_juror = {names[name]: points(mean) for name, mean in event.metrics.items() if name in names}
-        return {**summary_metrics(known, points(self.cast.passing)), **by_juror}
+        return {**by_juror, **summary_metrics(known, points(self.cast.passing))}
 
     def _result(self, evaluation: Evaluation) -> dict[str, Json]:
-        scores = scores_of(evaluation, self.cast.jury)
+        votes = votes_of(evaluation, self.cast.jury)
         return {
             "rowId": evaluation.example_id,
             "actualOutput": evaluation.output,
-            "scores": scores,
+            "scores": [vote.as_json() for vote in votes],
             "averageScore": row_score(evaluation),
-            "combinedFeedback": feedback_of(evaluation, scores),
+            "combinedFeedback": feedback_of(evaluation, votes),
         }
 
     def _refined(self, event: facts.CandidateProposed, before: Spend) -> Frame:

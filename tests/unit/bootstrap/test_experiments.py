@@ -94,6 +94,20 @@ async def test_what_cannot_run_is_refused_before_it_is_stored(
     assert store.runs() == []
 
 
+async def test_a_budget_of_money_needs_prices_before_anything_is_stored(store: SqlStore) -> None:
+    unknown = replace(SEARCH, runner=PageModel("openai/of-my-own"))
+    with pytest.raises(ConfigError, match="price"):
+        await create_search(lending(store, budget={"usd": 2}), unknown, await rows(store))
+    assert store.runs() == []
+
+
+async def test_keys_are_the_workers_where_the_server_has_none(store: SqlStore) -> None:
+    there = replace(lending(store), environment={}, has_workers=False)
+    assert (await create_search(there, SEARCH, await rows(store))).status == "created"
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        await create_search(replace(there, has_workers=True), SEARCH, await rows(store))
+
+
 async def test_a_text_that_looks_like_a_reference_is_a_text(store: SqlStore) -> None:
     wanted = replace(SEARCH, task="${env:OPENAI_API_KEY}", prompt="${env:OPENAI_API_KEY}")
     run = await create_search(lending(store), wanted, await rows(store))

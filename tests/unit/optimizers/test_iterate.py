@@ -13,6 +13,7 @@ from fake_bench import seed_candidate as seed
 from promptprop.domain.errors import BudgetSpent, ConfigError, UnusableReplies
 from promptprop.domain.events import (
     CandidateProposed,
+    CandidateRaced,
     CandidateScored,
     Event,
     ProposalDropped,
@@ -40,7 +41,7 @@ async def test_an_iteration_takes_every_train_row_once_and_one_refinement_betwee
     met = Counter(cell.candidate.id for cell in bench.asked)
     assert list(met.values()) == [40] * 4
     assert [ask.role for ask in bench.asks] == ["refiner"] * 3
-    assert [one.kind for one in events if one.kind != "round_ended"][:5] == [
+    assert [one.kind for one in events if one.kind not in ("round_ended", "candidate_raced")][:5] == [
         "candidate_proposed", "round_started", "candidate_scored", "candidate_proposed", "round_started",
     ]  # fmt: skip
     assert [one.round for one in of_kind(events, CandidateScored)] == [1, 2, 3, 4]
@@ -91,6 +92,10 @@ async def test_the_best_scored_prompt_wins_and_the_earlier_one_where_equal() -> 
     good = of_kind(events, CandidateProposed)[1].candidate_id
     assert {one.best_id for one in of_kind(events, RoundEnded)[1:]} == {good}
     assert [one.promoted for one in of_kind(events, RoundEnded)] == [0, 1, 0, 0, 0]
+    raced = of_kind(events, CandidateRaced)
+    assert [one.outcome for one in raced] == ["promoted", "undecided", "undecided", "undecided"]
+    assert [one.delta.mean > 0 for one in raced] == [True, False, False, False]
+    assert {one.delta.n for one in raced} == {40}
     assert of_kind(events, RoundStarted)[2].parent_id != good, "each iteration scores the newest prompt"
 
 
