@@ -66,6 +66,6 @@ GROUPS: dict[str, str] = {
     "roles": "Show the model roles and their templates.",
     "config": "Show what a configuration amounts to.",
     "cache": "Count and remove what the ledger holds.",
-    "token": "Create, list and revoke what requests to `promptprop serve` are let in by.",
+    "token": "Create, list and revoke tokens of a server.",
     "db": "Check, back up and upgrade the database.",
 }
