@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from promptprop.domain.budget import Price
     from promptprop.domain.config import RunConfig
     from promptprop.domain.model_config import ModelConfig
+    from promptprop.domain.serve_config import ServeConfig
     from promptprop.ports import ModelClient
 
 Structured = Literal["json_schema", "json_object", "none", "unknown"]
@@ -73,6 +75,33 @@ class Ping:
     def embeds(self) -> bool:
         """True for a model that was asked for an embedding."""
         return self.dimensions is not None
+
+
+def ping_json(ping: Ping, told: Callable[[PromptPropError], Json]) -> dict[str, Json]:
+    """A ping as `models ping --json` and the API tell it; `told` writes errors down."""
+    from promptprop.domain.report import per_million, usd
+
+    price = ping.price
+    return {
+        "model": ping.model,
+        "aliases": list(ping.aliases),
+        "client": ping.client,
+        "simulated": ping.simulated,
+        "ok": ping.error is None,
+        "answered_as": ping.answered_as,
+        "latency_seconds": None if ping.seconds is None else round(ping.seconds, 3),
+        "calls": ping.calls,
+        "prompt_tokens": ping.usage.prompt_tokens,
+        "completion_tokens": ping.usage.completion_tokens,
+        "reasoning_tokens": ping.usage.reasoning_tokens,
+        "usd": None if ping.picousd is None else usd(ping.picousd),
+        "prompt_usd_per_million": per_million(price.prompt) if price else None,
+        "completion_usd_per_million": per_million(price.completion) if price else None,
+        "structured_output": None if ping.embeds or ping.simulated else ping.structured,
+        "structured_error": told(ping.structured_error) if ping.structured_error else None,
+        "dimensions": ping.dimensions,
+        "error": told(ping.error) if ping.error else None,
+    }
 
 
 def config_of(model: str, api_base: str | None = None, client: str | None = None) -> RunConfig:
@@ -218,3 +247,23 @@ def _fits(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(value, dict) and isinstance(value.get("colour"), str)
+
+
+async def ping_lent(
+    name: str, api_base: str | None, serve: ServeConfig, env: Mapping[str, str], seconds: float
+) -> Ping:
+    """Try a model that a request names, where the server lends it; on a thread, since its client may load for seconds.
+
+    Raises ConfigError with what keeps it from being lent.
+    """
+    from promptprop.bootstrap.request_models import lent_model
+    from promptprop.domain.model_config import ModelConfig
+
+    own = next((model for model in serve.models.lent.values() if api_base is None and model.model == name), None)
+    config = config_of(name, api_base)
+    model = own or config.models.task
+    if own is None:
+        model, problems = lent_model(ModelConfig(model=name, api_base=api_base), serve, "ping")
+        if problems:
+            raise ConfigError(problems)
+    return await asyncio.to_thread(lambda: asyncio.run(ping(config, ("task",), model, env, seconds)))

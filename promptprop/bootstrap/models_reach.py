@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,11 @@ from promptprop.adapters.models.listing_sources import (
     model_source,
 )
 from promptprop.adapters.models.openai_http.addresses import PROVIDERS
-from promptprop.domain.errors import ConfigError, RequestRefused, UsageError
+from promptprop.domain.errors import ConfigError, PromptPropError, RequestRefused, UsageError
+from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
-    from promptprop.adapters.models.listing import Listing
+    from promptprop.adapters.models.listing import ListedModel, Listing
     from promptprop.adapters.models.listing_cache import ListingCache
     from promptprop.domain.budget import Price
     from promptprop.domain.config import RunConfig
@@ -84,6 +87,40 @@ def price_of(source: Source, name: str) -> Price | None:
     return None if source.custom or not source.key else listed_price(name)
 
 
+def reach_json(reach: Reach, told: Callable[[PromptPropError], Json], limit: int | None = None) -> dict[str, Json]:
+    """The document of `models list --json`, at most `limit` models of each server; `told` writes errors down."""
+    providers: list[Json] = []
+    for listing in reach.listings:
+        source = listing.source
+        models = [_model_json(source, model) for model in listing.models[:limit]]
+        providers.append(
+            {
+                "provider": source.provider,
+                "api_base": source.base,
+                "custom": source.custom,
+                "key_variable": source.variable,
+                "age_seconds": round(listing.age),
+                "count": len(listing.models),
+                "models": models,
+                "error": told(listing.error) if listing.error else None,
+            }
+        )
+    unlisted: list[Json] = [{"provider": one.provider, "key_variable": one.variable} for one in reach.unlisted]
+    return {"providers": providers, "unlisted": unlisted, "without_key": dict(reach.closed)}
+
+
+def _model_json(source: Source, model: ListedModel) -> dict[str, Json]:
+    from promptprop.domain.report import per_million
+
+    price = price_of(source, model.name)
+    return {
+        "name": model.name,
+        "context": model.context,
+        "prompt_usd_per_million": per_million(price.prompt) if price else None,
+        "completion_usd_per_million": per_million(price.completion) if price else None,
+    }
+
+
 def _config_sources(config: RunConfig, env: Mapping[str, str]) -> tuple[list[Source | Unlisted], list[Listing]]:
     """The servers of a configuration's models, and those that cannot be asked since a reference does not resolve."""
     from promptprop.adapters.files.environment import resolve_model
@@ -122,3 +159,29 @@ def _refuse_unknown(provider: str, more: set[str]) -> None:
     near = difflib.get_close_matches(provider, known, 1)
     remedy = f"did you mean {near[0]!r}?" if near else f"such as {', '.join(list(KEYS)[:4])}"
     raise UsageError(f"there is no provider {provider!r}", remedy=remedy)
+
+
+class SharedReach:
+    """What the keys of an environment reach, asked once for all who want to know it, on a thread of its own.
+
+    Answers are kept for a minute; whoever asks anew within ten seconds gets what was told just before.
+    """
+
+    KEPT = 60.0
+    ANEW = 10.0
+
+    def __init__(self, env: Mapping[str, str], now: Callable[[], float] = time.monotonic) -> None:
+        """`now` is in seconds."""
+        self._env = env
+        self._now = now
+        self._lock = asyncio.Lock()
+        self._known: tuple[float, Reach] | None = None
+
+    async def find(self, *, refresh: bool = False) -> Reach:
+        """What is reached; `refresh` asks the servers anew."""
+        async with self._lock:
+            if self._known is not None and self._now() - self._known[0] < (self.ANEW if refresh else self.KEPT):
+                return self._known[1]
+            found = await asyncio.to_thread(lambda: asyncio.run(find_reach(self._env, refresh=refresh)))
+            self._known = (self._now(), found)
+            return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptprop.domain.errors import UsageError
 from promptprop.domain.events import CapRaised, ErrorsRetried, Event, body_of
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from promptprop.ports.jobs import JobQueue
     from promptprop.services.dispatch import Dispatch, Wanted
     from promptprop.services.engine import Engine
+
+
+T = TypeVar("T")
+
+
+async def off_the_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `work` gives, on a loop of its own in a thread: it reads files and may compute for seconds."""
+    return await asyncio.to_thread(lambda: asyncio.run(work()))
 
 
 class TooManyRuns(UsageError):
@@ -98,14 +106,15 @@ class Service:
 
         return await self.submit(create, order)
 
-    async def submit(self, create: Callable[[], Awaitable[RunRow]], order: Order) -> RunRow:
+    async def submit(self, create: Callable[[], Coroutine[Any, Any, RunRow]], order: Order) -> RunRow:
         """Store what `create` makes, where the owner may have one more run, and hand it to the workers.
 
+        `create` runs in a thread.
         Raises TooManyRuns, and what `create` does.
         """
         if self.store.live_runs_of(order.owner) >= self.most_runs(order):  # before rows are read for nothing
             raise self._too_many(order)
-        run = await create()
+        run = await off_the_loop(create)
         if await self.dispatch.submit(run.id, order.priority, most_live=self.most_runs(order)) == "full":
             await self.store.delete_run(run.id)
             raise self._too_many(order)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,21 +17,10 @@ if TYPE_CHECKING:
 
 def plan_apart(loaded: LoadedConfig) -> Plan:
     """The plan of a configuration, made in a database of its own that is thrown away. Raises ConfigError, DataError."""
-    from promptprop.adapters.storage.store import open_store
-    from promptprop.bootstrap.assembly import plan_run
-    from promptprop.bootstrap.preparation import draft_run, prepare, require_rewriter
+    from promptprop.bootstrap import inspection
 
-    require_rewriter(loaded.config)
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="promptprop-plan-"))
-        store = stack.enter_context(contextlib.closing(open_store(f"sqlite:///{Path(folder) / 'plan.db'}")))
-
-        async def work() -> Plan:
-            prepared = await prepare(store, loaded)
-            return await plan_run(store, draft_run(prepared, "optimize", {}), loaded.environment)
-
-        with contextlib.redirect_stdout(sys.stderr):  # a metric's module may print as it loads
-            return asyncio.run(work())
+    with contextlib.redirect_stdout(sys.stderr):  # a metric's module may print as it loads
+        return inspection.plan_apart(loaded)
 
 
 def head_of(

@@ -102,6 +102,15 @@ def usd(picousd: int) -> str:
     return f"{whole}.{fraction.rstrip('0'):0<2}"
 
 
+def per_million(picousd: int) -> str:
+    """Money per token as USD per million tokens.
+
+    >>> per_million(1_250_000), per_million(75_000)
+    ('1.25', '0.075')
+    """
+    return usd(picousd * 10**6)
+
+
 def known_usd(picousd: int, unpriced: int) -> str | None:
     """What is known of the money spent, beside `unpriced` calls of unknown price; None where nothing is.
 

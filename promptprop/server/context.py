@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from promptprop.bootstrap.models_reach import SharedReach
 from promptprop.bootstrap.uploads import Uploads
 from promptprop.server.settings import ServerSettings
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.bootstrap.service import Service
     from promptprop.server.feed import Feeds
+
+
+PINGS = 4  # models that are tried at once
 
 
 @dataclass(slots=True)
@@ -28,6 +33,12 @@ class Context:
     workers: Supervisor | None = None
     uploads: Uploads = field(default_factory=Uploads, repr=False)
     draining: bool = False
+    reach: SharedReach = field(init=False, repr=False)
+    pings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PINGS), repr=False)
+
+    def __post_init__(self) -> None:
+        """What is reached depends on the environment."""
+        self.reach = SharedReach(self.settings.environment)
 
 
 def context_of(request: Request) -> Context:

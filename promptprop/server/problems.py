@@ -146,17 +146,20 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to an error of the tree. What went wrong inside is logged, and not shown."""
     if not isinstance(error, PromptPropError) or status_of(error) == 500:
         return of_failure(request, error)
-    problems = []
-    if isinstance(error, InputError):
-        problems = [
-            {
-                "message": told(one.message),
-                **({"place": told(str(one.place))} if one.place else {}),
-                **({"remedy": told(one.remedy)} if one.remedy else {}),
-            }
-            for one in error.problems
-        ]
+    problems = [one.model_dump(exclude_none=True) for one in problem_items(error)]
     return problem(request, status_of(error), error.code, error.message, remedy=error.remedy, problems=problems)
+
+
+def problem_items(error: PromptPropError) -> list[ProblemItem]:
+    """What is wrong with an input, as strangers may see it; nothing for other errors."""
+    return [
+        ProblemItem(
+            message=told(one.message),
+            place=told(str(one.place)) if one.place else None,
+            remedy=told(one.remedy) or None,
+        )
+        for one in (error.problems if isinstance(error, InputError) else ())
+    ]
 
 
 def of_refusal(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,8 @@ ROUTERS: tuple[str, ...] = (
     f"{_NATIVE}.prompts:router",
     f"{_NATIVE}.uploads:router",
     f"{_NATIVE}.datasets:router",
+    f"{_NATIVE}.models:router",
+    f"{_NATIVE}.configs:router",
     f"{_NATIVE}.tokens:router",
     f"{_FRONT_END}.optimize:router",
     f"{_FRONT_END}.experiments:router",

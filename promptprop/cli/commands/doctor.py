@@ -91,7 +91,7 @@ def _examined(
 
 
 def _inspect(loaded: LoadedConfig) -> object:
-    from promptprop.cli.commands.validate import inspect_inputs
+    from promptprop.bootstrap.inspection import inspect_inputs
 
     return inspect_inputs(loaded)
 

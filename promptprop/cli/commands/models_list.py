@@ -13,7 +13,6 @@ import typer
 from promptprop.cli.options import EnvFile
 from promptprop.cli.plain import one_line
 from promptprop.cli.shell import Shell
-from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +48,10 @@ def list_models(
     """
     reach = asyncio.run(_reach(config, provider, refresh, env_file))
     if shell.json:
-        shell.write_json(_document(reach, limit))
+        from promptprop.bootstrap.models_reach import reach_json
+        from promptprop.cli.failures import error_json
+
+        shell.write_json(reach_json(reach, error_json, limit))
     elif shell.output is None and sys.stdout.isatty():
         shell.draw(drawn(reach, limit))
     else:
@@ -76,57 +78,15 @@ async def _reach(config: Path | None, provider: str | None, refresh: bool, env_f
     return await find_reach(env, wanted, provider=provider, refresh=refresh)
 
 
-def _document(reach: Reach, limit: int | None) -> Json:
-    from promptprop.cli.failures import error_json
-
-    providers = []
-    for listing in reach.listings:
-        source = listing.source
-        models = [
-            {"name": model.name, "context": model.context, **_price_json(_price(listing, model))}
-            for model in listing.models[:limit]
-        ]
-        providers.append(
-            {
-                "provider": source.provider,
-                "api_base": source.base,
-                "custom": source.custom,
-                "key_variable": source.variable,
-                "age_seconds": round(listing.age),
-                "count": len(listing.models),
-                "models": models,
-                "error": error_json(listing.error) if listing.error else None,
-            }
-        )
-    unlisted = [{"provider": one.provider, "key_variable": one.variable} for one in reach.unlisted]
-    return {"providers": providers, "unlisted": unlisted, "without_key": dict(reach.closed)}
-
-
 def _price(listing: Listing, model: ListedModel) -> Price | None:
     from promptprop.bootstrap.models_reach import price_of
 
     return price_of(listing.source, model.name)
 
 
-def _price_json(price: Price | None) -> dict[str, Json]:
-    return {
-        "prompt_usd_per_million": per_million(price.prompt) if price else None,
-        "completion_usd_per_million": per_million(price.completion) if price else None,
-    }
-
-
-def per_million(picousd: int) -> str:
-    """Money per token as USD per million tokens.
-
-    >>> per_million(1_250_000), per_million(75_000)
-    ('1.25', '0.075')
-    """
-    from promptprop.domain.report import usd
-
-    return usd(picousd * 10**6)
-
-
 def _lines(listing: Listing, limit: int | None) -> Iterator[str]:
+    from promptprop.domain.report import per_million
+
     for model in listing.models[:limit]:
         price = _price(listing, model)
         money = [per_million(price.prompt), per_million(price.completion)] if price else ["", ""]
@@ -138,6 +98,7 @@ def drawn(reach: Reach, limit: int | None) -> Iterable[RenderableType]:
     from rich.text import Text
 
     from promptprop.cli.drawing import table_of
+    from promptprop.domain.report import per_million
 
     for listing in reach.listings:
         heading = _heading(listing)

@@ -107,42 +107,15 @@ def _opened(
 
 def document_of(pings: list[Ping]) -> Json:
     """`{pings, error, exit_code}`; the error is the first one."""
+    from promptprop.bootstrap.models_ping import ping_json
     from promptprop.cli.failures import error_json
 
     first = next((one.error for one in pings if one.error), None)
     return {
         "ok": first is None,
-        "pings": [_json(one) for one in pings],
+        "pings": [ping_json(one, error_json) for one in pings],
         "error": error_json(first) if first else None,
         "exit_code": first.exit_code if first else 0,
-    }
-
-
-def _json(ping: Ping) -> Json:
-    from promptprop.cli.commands.models_list import per_million
-    from promptprop.cli.failures import error_json
-    from promptprop.domain.report import usd
-
-    price = ping.price
-    return {
-        "model": ping.model,
-        "aliases": list(ping.aliases),
-        "client": ping.client,
-        "simulated": ping.simulated,
-        "ok": ping.error is None,
-        "answered_as": ping.answered_as,
-        "latency_seconds": None if ping.seconds is None else round(ping.seconds, 3),
-        "calls": ping.calls,
-        "prompt_tokens": ping.usage.prompt_tokens,
-        "completion_tokens": ping.usage.completion_tokens,
-        "reasoning_tokens": ping.usage.reasoning_tokens,
-        "usd": None if ping.picousd is None else usd(ping.picousd),
-        "prompt_usd_per_million": per_million(price.prompt) if price else None,
-        "completion_usd_per_million": per_million(price.completion) if price else None,
-        "structured_output": None if ping.embeds or ping.simulated else ping.structured,
-        "structured_error": error_json(ping.structured_error) if ping.structured_error else None,
-        "dimensions": ping.dimensions,
-        "error": error_json(ping.error) if ping.error else None,
     }
 
 
@@ -168,7 +141,7 @@ def told_apart(error: PromptPropError) -> tuple[str, str]:
 def facts_of(ping: Ping) -> Iterator[tuple[str, str]]:
     """What is said of one ping, one fact a line."""
     from promptprop.adapters.files.report_words import counted, money
-    from promptprop.cli.commands.models_list import per_million
+    from promptprop.domain.report import per_million
 
     if ping.simulated:
         yield "simulated", "answers come from this machine: nothing to reach, nothing to pay"
