@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from promptprop.ports import RunRow
 
 Tell = Callable[[Outlook], None]
+CONFINED = "name PROMPT@VERSION, RUN:winner or RUN:seed; or `promptprop baseline accept CONFIG` stores one"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """The file of a stored baseline: as it lies there, or as it was at a revision of git."""
+
+    path: Path
+    revision: str = ""
+
+    def read(self) -> Baseline:
+        """The baseline. Raises BaselineMissing."""
+        if not self.revision:
+            return read_baseline(self.path)
+        return parse_baseline(text_at(self.path, self.revision), f"{self.path} at {self.revision}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,8 @@ class CheckRequest:
     """What is asked of a check. Without `baseline` the stored one of the configuration's name.
 
     `allowed` are differences under which it compares all the same, `anew` asks an unchanged prompt again, and `offline`
-    answers from the recording alone. `remembered` is kept with the run for its report.
+    answers from the recording alone. `remembered` is kept with the run for its report. `confined` is what strangers ask
+    for: then `baseline` is a stored one's name, NAME@VERSION or RUN:CANDIDATE, and neither a path nor a revision.
     """
 
     settings: GateConfig
@@ -38,6 +55,18 @@ class CheckRequest:
     offline: bool = False
     anew: bool = False
     remembered: dict[str, Json] = field(default_factory=dict)
+    confined: bool = False
+
+    def stored(self, name: str) -> StoredFile | None:
+        """The file of a stored baseline, if one is meant; `name` is the configuration's. Raises BaselineMissing."""
+        if not self.confined:
+            return stored_baseline(self.baseline, name)
+        if {"@", ":"} & set(self.baseline or ""):
+            return None
+        path = baseline_path(self.baseline or name)
+        if not path.is_file():
+            raise BaselineMissing(f"there is no stored baseline {path.stem}", remedy=CONFINED)
+        return StoredFile(path)
 
 
 def gate_settings(loaded: LoadedConfig, max_replicates: int | None = None) -> GateConfig:
@@ -54,20 +83,6 @@ def gate_settings(loaded: LoadedConfig, max_replicates: int | None = None) -> Ga
         return settings
     kept = tuple(one for one in settings.replicates if one <= max_replicates) or (max_replicates,)
     return settings.model_copy(update={"replicates": kept})
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """The file of a stored baseline: as it lies there, or as it was at a revision of git."""
-
-    path: Path
-    revision: str = ""
-
-    def read(self) -> Baseline:
-        """The baseline. Raises BaselineMissing."""
-        if not self.revision:
-            return read_baseline(self.path)
-        return parse_baseline(text_at(self.path, self.revision), f"{self.path} at {self.revision}")
 
 
 def stored_baseline(reference: str | None, name: str) -> StoredFile | None:
@@ -96,20 +111,25 @@ def stored_baseline(reference: str | None, name: str) -> StoredFile | None:
     return StoredFile(named) if not path.is_file() and named.is_file() else None
 
 
-async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckRequest, tell: Tell) -> RunRow:
+async def begin_check(
+    store: SqlStore,
+    loaded: LoadedConfig,
+    request: CheckRequest,
+    tell: Tell,
+    *,
+    owner: str = "",
+    most_rows: int | None = None,
+) -> RunRow:
     """Store the run of a check, once it is told what it will see. Nothing is spent yet.
 
+    `owner` is the id of the token that asks for it, `most_rows` bounds its data.
     Raises BaselineMissing, NotComparable, UsageError, ConfigError, DataError.
     """
     from promptprop.bootstrap.baselines import keep_stored, require_comparable
     from promptprop.bootstrap.preparation import create_run, draft_run, prepare
 
-    file = stored_baseline(request.baseline, loaded.config.name)
-    stored = file.read() if file else None
-    program, candidate = _candidate(loaded)
-    before = stored.candidate if stored else _named(store, loaded, str(request.baseline))
-    _require_steps(before, program, stored)
-    prepared = await prepare(store, loaded, prompts=(program, (before, candidate)))
+    stored, before, program, candidate = await asyncio.to_thread(_sides, store, loaded, request)
+    prepared = await prepare(store, loaded, prompts=(program, (before, candidate)), most_rows=most_rows)
     options: dict[str, Json] = {
         **request.remembered,
         "split": request.split,
@@ -121,15 +141,15 @@ async def begin_check(store: SqlStore, loaded: LoadedConfig, request: CheckReque
     }
     footing, draft = None, draft_run(prepared, "check", options)
     if stored:
-        footing = require_comparable(store, draft, loaded.environment, stored, request.allowed)
+        footing = await asyncio.to_thread(require_comparable, store, draft, loaded.environment, stored, request.allowed)
         told = [one.text for one in footing.allowed]
         options |= {"stored": stored.id, "differences": told, "anew": request.anew or footing.anew}
     elif request.anew:
         raise UsageError("--rerun needs a stored baseline", remedy="`promptprop baseline accept CONFIG` stores one")
-    outlook = outlook_of(store, draft, request.settings, loaded.environment, stored)
+    outlook = await asyncio.to_thread(outlook_of, store, draft, request.settings, loaded.environment, stored)
     tell(outlook)
     _require_power(request.settings, outlook)
-    run = await create_run(store, prepared, "check", options)
+    run = await create_run(store, prepared, "check", options, owner)
     if stored and footing:
         await keep_stored(store, run, stored, footing)
     return run
@@ -181,6 +201,18 @@ async def check(
         return gate_report(store, run, report.history)
 
 
+def _sides(
+    store: SqlStore, loaded: LoadedConfig, request: CheckRequest
+) -> tuple[Baseline | None, Candidate, Program, Candidate]:
+    """The stored baseline, if it is one, the prompt that it is or that is named, and the configured one."""
+    file = request.stored(loaded.config.name)
+    stored = file.read() if file else None
+    program, candidate = _candidate(loaded)
+    before = stored.candidate if stored else _named(store, loaded, request)
+    _require_steps(before, program, stored)
+    return stored, before, program, candidate
+
+
 def _cache(request: CheckRequest) -> str:
     """A prompt that is asked anew must not be answered by what its baseline was."""
     return "refresh" if request.anew and request.cache == "read-write" else request.cache
@@ -195,17 +227,19 @@ def _candidate(loaded: LoadedConfig) -> tuple[Program, Candidate]:
     return program, seeds[0]
 
 
-def _named(store: SqlStore, loaded: LoadedConfig, reference: str) -> Candidate:
-    """The prompt that a reference means. Raises BaselineMissing, UsageError, ConfigError."""
+def _named(store: SqlStore, loaded: LoadedConfig, request: CheckRequest) -> Candidate:
+    """The prompt that a baseline names. Raises BaselineMissing, UsageError, ConfigError."""
     from promptprop.bootstrap.references import prompt_for
     from promptprop.domain.errors import RunNotFound
 
-    if reference.startswith(GIT):
+    reference = str(request.baseline)
+    if reference.startswith(GIT) and not request.confined:
         return prompt_at(loaded.config, reference.removeprefix(GIT))
     try:
-        return prompt_for(store, loaded.config, reference)
+        return prompt_for(store, loaded.config, reference, files=not request.confined)
     except (UsageError, RunNotFound) as error:
-        raise BaselineMissing(f"no baseline: {error.message}", remedy=error.remedy) from error
+        remedy = CONFINED if request.confined else error.remedy
+        raise BaselineMissing(f"no baseline: {error.message}", remedy=remedy) from error
 
 
 def _require_steps(before: Candidate, program: Program, stored: Baseline | None) -> None:
@@ -231,7 +265,7 @@ def _require_power(settings: GateConfig, outlook: Outlook) -> None:
 
 def recording_of(loaded: LoadedConfig, request: CheckRequest) -> Path:
     """Where the recording of a check lies: beside its stored baseline, else under the configuration's name."""
-    file = stored_baseline(request.baseline, loaded.config.name)
+    file = request.stored(loaded.config.name)
     return recording_path(file.path if file else baseline_path(loaded.config.name))
 
 

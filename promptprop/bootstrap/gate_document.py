@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.gate_words import GROUPS, verdict_words
@@ -113,6 +113,22 @@ def abridged(document: Mapping[str, Json], rows: int, letters: int) -> Json:
         room -= len(line)
     shown = clean({**document, **kept, "diff": diff})
     return {**shown, **{name: [*shown[name], *[None] * (len(document[name]) - len(kept[name]))] for name in GROUPS}}
+
+
+def markdown_of(document: Json, facts: Sequence[tuple[str, str]], longest: int | None = None) -> str:
+    """For `--format md`: at most what a comment takes, or less."""
+    from promptprop.adapters.files.gate_markdown import LONGEST, SHOWN, gate_markdown
+
+    room = LONGEST if longest is None else min(longest, LONGEST)
+    told = abridged(document, SHOWN[0], 2 * LONGEST)
+    return gate_markdown(told, [(name, clean(said)) for name, said in facts], room)
+
+
+def junit_of(document: Json, facts: Sequence[tuple[str, str]]) -> str:
+    """For `--format junit`."""
+    from promptprop.adapters.files.gate_junit import ROWS, render_junit
+
+    return render_junit(abridged(document, ROWS, 0), {name: clean(said) for name, said in facts})
 
 
 def _safe(value: Json) -> Json:

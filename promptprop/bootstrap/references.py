@@ -69,22 +69,23 @@ def candidate_named(store: SqlStore, reference: str) -> Named:
         raise UsageError(f"neither a prompt nor a run answers to {reference!r}", remedy=remedy) from error
 
 
-def prompt_for(store: SqlStore, config: RunConfig, reference: str) -> Candidate:
+def prompt_for(store: SqlStore, config: RunConfig, reference: str, *, files: bool = True) -> Candidate:
     """The prompt of a file, a version or a run, where it fits the steps of a configuration.
 
-    Raises UsageError, ConfigError, RunNotFound.
+    Without `files` a reference names none, whatever it looks like. Raises UsageError, ConfigError, RunNotFound.
     """
     from promptprop.adapters.files.prompts import read_prompt, read_prompts
     from promptprop.domain.config import PromptConfig
 
     program, _ = read_prompts(config)
-    if Path(reference).is_file():
+    if files and Path(reference).is_file():
         if len(program.steps) > 1:
             raise UsageError(
                 "a file holds one prompt, and this configuration has several steps", remedy="use NAME@VERSION"
             )
         return Candidate({program.steps[0].id: read_prompt(PromptConfig(file=reference))})
-    _refuse_absent_file(reference, "name a file, NAME@VERSION, RUN:seed or RUN:winner")
+    if files:
+        _refuse_absent_file(reference, "name a file, NAME@VERSION, RUN:seed or RUN:winner")
     candidate = candidate_named(store, reference).candidate
     if set(candidate.prompts) != {step.id for step in program.steps}:
         raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 from promptprop.adapters.files.comparison_markdown import comparison_markdown
 from promptprop.adapters.files.report_words import dollars, points, score
+from promptprop.bootstrap.comparison_document import FOUND, comparison_json, found_words, rows_of
 from promptprop.cli.plain import one_line
-from promptprop.domain.models import Json
-from promptprop.domain.report import SIMULATED_NOTE, estimate_json, line_diff
+from promptprop.domain.report import SIMULATED_NOTE
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from promptprop.bootstrap.comparing import ComparisonReport, Stand
+    from promptprop.bootstrap.comparing import ComparisonReport
     from promptprop.services.comparison import Comparison, Found, Measured, Taken
 
 WIDEST = 22  # letters of a prompt's name above a column
-FOUND: dict[Found, str] = {"better": "surely better", "worse": "surely worse", "open": "the rows do not tell"}
 COLOURS: dict[Found, str] = {"better": "green", "worse": "red", "open": "yellow"}
 FLATTERED = "a search saw these rows: what it chose looks better on them than it is"
 SAME = "both are the same prompt, word by word"
@@ -90,85 +89,12 @@ def facts_of(report: ComparisonReport) -> list[tuple[str, str]]:
     return facts
 
 
-def comparison_json(report: ComparisonReport) -> Json:
-    """For `--json`."""
-    comparison = report.comparison
-    overlap = comparison.overlap
-    sides = (report.before, report.after)
-    measured = [_side_json(side, taken) for side, taken in zip(sides, comparison.taken, strict=True)]
-    return {
-        "verdict": comparison.score.found,
-        "sentence": found_words(comparison.score, report.after.label),
-        "before": measured[0],
-        "after": measured[1],
-        "split": report.split,
-        "flattered": report.flattered,
-        "differences": list(report.differences),
-        "rows": comparison.score.before.n,
-        "answers": comparison.answers,
-        "missing": comparison.missing,
-        "only_before": overlap.only_before,
-        "only_after": overlap.only_after,
-        "changed": overlap.changed,
-        "metrics": {one.metric: _measured_json(one) for one in (comparison.score, *comparison.metrics)},
-        **rows_of(comparison),
-        "diff": _diff(report),
-        "simulated": report.simulated,
-    }
-
-
-def _side_json(side: Stand, taken: Taken) -> Json:
-    usd = taken.usd_per_1000_rows
-    return {
-        "label": side.label,
-        "candidate": side.candidate.id,
-        "prompt": side.candidate.text,
-        "run_id": side.run.id,
-        "activity": side.run.activity,
-        "models": dict(side.history.models),
-        "usd_per_1000_rows": None if usd is None else str(usd),
-        "latency_seconds": taken.seconds,
-        "tokens_per_row": taken.tokens,
-    }
-
-
-def _measured_json(measured: Measured) -> Json:
-    look = measured.look
-    before, after = (estimate_json(one) for one in (measured.before, measured.after))
-    bounds = None if look is None else {"mean": look.mean, "lower": look.lower, "upper": look.upper}
-    return {"verdict": measured.found, "before": before, "after": after, "delta": bounds}
-
-
 def markdown_of(report: ComparisonReport) -> str:
     """For `--format md`."""
     from promptprop.bootstrap.gate_document import clean
 
     facts = [*(("note", difference) for difference in report.differences), *facts_of(report)]
     return comparison_markdown(clean(comparison_json(report)), clean(figures_of(report)), facts)
-
-
-def rows_of(comparison: Comparison) -> dict[str, list[Json]]:
-    """The rows that differ by what became of them, those that got worse first."""
-    return {
-        "worse": [flip.as_json() for flip in comparison.worse],
-        "better": [flip.as_json() for flip in comparison.better],
-    }
-
-
-def _diff(report: ComparisonReport) -> list[str]:
-    sides = report.before, report.after
-    return line_diff(sides[0].candidate.text, sides[1].candidate.text, sides[0].label, sides[1].label)
-
-
-def found_words(measured: Measured, label: str) -> str:
-    """What the rows tell of a metric under the prompt of this label, with its figures."""
-    look = measured.look
-    said = FOUND["open"] if measured.found == "open" else f"{label} is {FOUND[measured.found]}"
-    if look is None:
-        return f"{said}: none has a value on both sides"
-    if look.clusters < 2:
-        return f"{said}: {points(look.mean)} points on one cluster, which says nothing of others"
-    return f"{said}: {points(look.mean)} points, surely above {points(look.lower)} and below {points(look.upper)}"
 
 
 def overlap_words(comparison: Comparison, split: str, labels: tuple[str, str]) -> str:

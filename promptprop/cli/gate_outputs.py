@@ -23,7 +23,6 @@ FormatName = Annotated[
 ]
 SUFFIXES: dict[str, Format] = {".json": "json", ".md": "md", ".xml": "junit"}
 OPEN_LEVELS = {"fail": "error", "warn": "warning", "pass": "notice"}
-Facts = Sequence[tuple[str, str]]
 ANNOTATIONS = 10  # that GitHub shows of a step
 PART = 300  # characters of a text in an annotation
 OutFiles = Annotated[
@@ -63,7 +62,7 @@ def call_of(config: Path, split: str, sets: Sequence[str] | None, env_file: Path
 def show_report(shell: Shell, report: GateReport, outlook: Outlook | None, files: Sequence[Path] = ()) -> None:
     """Give the report everywhere; stdout gets it even where a file cannot be written. Raises NotWritable."""
     from promptprop.adapters.files.step_summary import add_to_summary
-    from promptprop.bootstrap.gate_document import document_of, facts_of
+    from promptprop.bootstrap.gate_document import document_of, facts_of, junit_of, markdown_of
     from promptprop.cli import gates
 
     document, facts = document_of(report, outlook), facts_of(report)
@@ -84,24 +83,6 @@ def show_report(shell: Shell, report: GateReport, outlook: Outlook | None, files
             show(replace(shell, format=SUFFIXES[file.suffix.lower()], output=file))
     finally:
         show(shell)
-
-
-def markdown_of(document: Json, facts: Facts, longest: int | None = None) -> str:
-    """For `--format md`: at most what a comment takes, or less."""
-    from promptprop.adapters.files.gate_markdown import LONGEST, SHOWN, gate_markdown
-    from promptprop.bootstrap.gate_document import abridged, clean
-
-    room = LONGEST if longest is None else min(longest, LONGEST)
-    told = abridged(document, SHOWN[0], 2 * LONGEST)
-    return gate_markdown(told, [(name, clean(said)) for name, said in facts], room)
-
-
-def junit_of(document: Json, facts: Facts) -> str:
-    """For `--format junit`."""
-    from promptprop.adapters.files.gate_junit import ROWS, render_junit
-    from promptprop.bootstrap.gate_document import abridged, clean
-
-    return render_junit(abridged(document, ROWS, 0), {name: clean(said) for name, said in facts})
 
 
 def annotations_of(document: Json) -> str:

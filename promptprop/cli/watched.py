@@ -141,7 +141,8 @@ def _since_json(found: ComparisonReport | None) -> Json:
 def _draw_run(shell: Shell, seen: Seen, notes: Sequence[str], at: datetime) -> None:
     from rich.text import Text
 
-    from promptprop.cli.comparisons import COLOURS, FOUND, overlap_words, rows_of
+    from promptprop.bootstrap.comparison_document import FOUND, rows_of
+    from promptprop.cli.comparisons import COLOURS, overlap_words
     from promptprop.cli.drawing import facts_table
     from promptprop.cli.gates import row_parts
 

@@ -35,6 +35,7 @@ def compare(
     common, or other metrics. A run stands for its winner, an evaluation or a check for its last prompt.
     """
     from promptprop.bootstrap.comparing import comparison_of
+    from promptprop.bootstrap.comparison_document import comparison_json
     from promptprop.bootstrap.references import side_named
     from promptprop.cli import comparisons
     from promptprop.cli.running import opened
@@ -45,7 +46,7 @@ def compare(
     with contextlib.closing(opened(db, env_file)) as store:
         report = comparison_of(store, side_named(store, before), side_named(store, after), split)
     shell.show(
-        comparisons.comparison_json(report),
+        comparison_json(report),
         lambda: comparisons.comparison_parts(report),
         lambda: safe(comparisons.markdown_of(report)),
     )

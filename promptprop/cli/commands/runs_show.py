@@ -91,9 +91,9 @@ def show_run(
 
 def _check_of(store: SqlStore, run: RunRow, report: Report) -> Detail:
     """What a check came to, as it was told when it ended."""
-    from promptprop.bootstrap.gate_document import document_of, facts_of
+    from promptprop.bootstrap.gate_document import document_of, facts_of, markdown_of
     from promptprop.bootstrap.gates import gate_report
-    from promptprop.cli import gate_outputs, gates
+    from promptprop.cli import gates
     from promptprop.cli.running import Detail
 
     gate = gate_report(store, run, report.history)
@@ -101,7 +101,7 @@ def _check_of(store: SqlStore, run: RunRow, report: Report) -> Detail:
     return Detail(
         {"check": told},
         lambda: gates.gate_parts(gate, told),
-        lambda: gate_outputs.markdown_of(told, facts_of(gate)),
+        lambda: markdown_of(told, facts_of(gate)),
     )
 
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from promptprop.bootstrap.service import Order
 from promptprop.domain.models import Json
-from promptprop.server.api.shapes import RunDetail, RunRef, RunSummary, Status, job_of, summary_of_head
+from promptprop.server.api.shapes import RunDetail, RunRef, RunSummary, Status, job_of, report_document, summary_of_head
 from promptprop.server.auth import Admin, Caller, Reader, Runner
 from promptprop.server.context import Context, Ctx
 from promptprop.server.feed import progress_json
@@ -21,6 +21,7 @@ from promptprop.server.pages import MOST, Page, decoded, page_of
 from promptprop.server.problems import answers
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
+RowId = Annotated[str, Field(min_length=1, max_length=1000)]
 CONFIG_EXAMPLE: dict[str, Any] = {
     "name": "support-router",
     "task": "Route each customer message to the one desk that has to deal with it.",
@@ -56,7 +57,7 @@ class RunRequest(ConfigSource):
     )
     split: Literal["all", "train", "select", "test"] = Field("all", description="Rows of an evaluation.")
     repeats: int = Field(1, ge=1, le=100, description="Answers to each row of an evaluation.")
-    rows: list[str] = Field([], max_length=10_000, description="Ids of the only rows of an evaluation.")
+    rows: list[RowId] = Field([], max_length=10_000, description="Ids of the only rows of an evaluation.")
     review: bool = Field(False, description="Wait for a person's word before a rewrite is adopted.")
     cache: Literal["read-write", "read", "off", "refresh"] = "read-write"
     priority: int = Field(0, ge=-1000, le=1000, description="A higher one goes first.")
@@ -191,20 +192,13 @@ def accepted(context: Context, run_id: str) -> JSONResponse:
 
 def detail_of(context: Context, reference: str) -> RunDetail:
     """A run with its report; what the queue knows is left open."""
-    from promptprop.adapters.logs import redact_value
-    from promptprop.domain.report import report_json
-
     run_id = context.store.run(reference).id
     report = context.service.engine.report(run_id)
-    document = report_json(report)
-    shown = redact_value(document)
-    for name in ("seed", "winner"):  # prompts are used as they are
-        shown[name]["prompt"] = document[name]["prompt"]
     summary = summary_of_head(context.store.run_head(run_id))
     row = context.store.progress([run_id]).get(run_id)
     return RunDetail.model_construct(
         **dict(summary),
-        report=shown,
+        report=report_document(report),
         job=None,
         progress=progress_json(row.body if row else None),
         waiting_for_review=context.store.pending_review(run_id) is not None,

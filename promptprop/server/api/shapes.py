@@ -9,7 +9,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field, PlainSerializer
 
 from promptprop.domain.models import Json
-from promptprop.domain.report import known_usd
+from promptprop.domain.report import Report, known_usd
 from promptprop.ports.jobs import JobState
 from promptprop.ports.service import RunHead
 
@@ -156,3 +156,15 @@ class RunDetail(RunSummary):
     job: Job | None = Field(description="Where it stands in the queue; null for a run of the command line.")
     progress: Json = Field(description="The last word of a running one: phase, done, total, spend.")
     waiting_for_review: bool = Field(description="Whether a rewrite waits for a person's word.")
+
+
+def report_document(report: Report) -> dict[str, Json]:
+    """The document of a report, without secrets; prompts are used as they are, and so they are shown as they are."""
+    from promptprop.adapters.logs import redact_value
+    from promptprop.domain.report import report_json
+
+    document = report_json(report)
+    shown: dict[str, Json] = redact_value(document)
+    for name in ("seed", "winner"):
+        shown[name]["prompt"] = document[name]["prompt"]
+    return shown

@@ -16,8 +16,8 @@ import pytest
 
 from promptprop.adapters.files.gate_markdown import LONGEST
 from promptprop.adapters.models.offline.worldfile import load_world
-from promptprop.bootstrap.gate_document import abridged, clean
-from promptprop.cli.gate_outputs import annotations_of, call_of, junit_of, markdown_of
+from promptprop.bootstrap.gate_document import abridged, clean, junit_of, markdown_of
+from promptprop.cli.gate_outputs import annotations_of, call_of
 from promptprop.cli.shell import Shell
 from tests.fixtures.gate_documents import change, document, flip
 
