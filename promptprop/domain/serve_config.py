@@ -154,8 +154,10 @@ class ServeModelsConfig(ConfigModel):
     def _jurors_differ(self) -> ServeModelsConfig:
         if twice := repeated(juror.name for juror in self.jury):
             raise refused(f"two jurors are called {twice!r}", "jury", remedy="give each a name")
-        if any(model.api_key and written_out(model.api_key) for model in self.lent.values()):
-            raise refused("the keys of a server's models are references", remedy="write ${env:NAME}")
+        for name, model in self.lent.items():
+            if model.api_key and written_out(model.api_key):
+                at = (name, "api_key") if "." not in name else ("jury",)
+                raise refused("the keys of a server's models are references", *at, remedy="write ${env:NAME}")
         return self
 
     @property

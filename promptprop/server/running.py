@@ -112,6 +112,8 @@ async def _serve(
         trail = Trail(context.store.record_audit)
         config = uvicorn.Config(
             guarded(build_app(context), GuardSettings.of(settings.serve, trail, settings.hosts)),
+            http="h11",  # bounds the head of a request
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

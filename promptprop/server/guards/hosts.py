@@ -27,7 +27,7 @@ def named_host(value: bytes) -> str | None:
 class Hosts:
     """Answers requests for this machine's own names and the configured ones, on any port, and no others.
 
-    `probes` are paths that load balancers ask by address: they tell nothing, so any Host will do.
+    `probes` are paths that load balancers ask by address, or without any Host: they tell nothing, so that will do.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), probes: Iterable[str] = ()) -> None:
@@ -44,9 +44,11 @@ class Hosts:
         given = values_of(scope, b"host")
         if not scope["path"].startswith("/"):  # GET http://elsewhere/ or OPTIONS *
             await refuse(scope, send, 400, "target", "the target of a request is a path")
+        elif scope["path"] in self._probes and len(given) < 2:
+            await self.app(scope, receive, send)
         elif len(given) != 1:
             await refuse(scope, send, 400, "host", "a request names one Host")
-        elif named_host(given[0]) in self._hosts or scope["path"] in self._probes:
+        elif named_host(given[0]) in self._hosts:
             await self.app(scope, receive, send)
         else:
             remedy = "call it localhost, or have its name listed under serve.hosts"

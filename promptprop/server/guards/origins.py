@@ -20,8 +20,9 @@ VARY = (b"vary", b"Origin")
 class Origins:
     """Turns away what a page of another origin sends, answers the questions of browsers, and marks answers for them.
 
-    A request without an Origin is a program's, unless the browser says (Sec-Fetch-Site) that another site changes
-    something through it. No origin is ever allowed by a wildcard, and none gets credentials.
+    A request without an Origin is a program's, unless the browser says (Sec-Fetch-Site) that another site sends it: such
+    may lead a person here, and neither change anything nor have anything loaded. No origin is ever allowed by a
+    wildcard, and none gets credentials.
     """
 
     def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
@@ -47,8 +48,8 @@ class Origins:
         if given and not allowed and (origin is None or not _is_own(origin, scope)):
             remedy = "have its origin listed under serve.origins"
             await refuse(scope, marked, 403, "origin", "pages of other origins may not call here", remedy=remedy)
-        elif not given and scope["method"] not in SAFE and _crosses(scope):
-            await refuse(scope, marked, 403, "origin", "another site may not change anything here")
+        elif not given and _crosses(scope):
+            await refuse(scope, marked, 403, "origin", "another site may only lead here")
         elif allowed and scope["method"] == "OPTIONS" and values_of(scope, b"access-control-request-method"):
             await marked({"type": "http.response.start", "status": 204, "headers": list(_preflight(scope))})
             await marked({"type": "http.response.body", "body": b""})
@@ -77,7 +78,11 @@ def _is_own(origin: str, scope: Scope) -> bool:
 
 
 def _crosses(scope: Scope) -> bool:
-    return any(value.strip().lower() in (b"cross-site", b"same-site") for value in values_of(scope, b"sec-fetch-site"))
+    """Whether another site's page sends this by itself: no person followed a link of it."""
+    sites = {value.strip().lower() for value in values_of(scope, b"sec-fetch-site")}
+    followed = scope["method"] in SAFE and values_of(scope, b"sec-fetch-mode") == [b"navigate"]
+    framed = bool({b"iframe", b"frame", b"embed", b"object"} & set(values_of(scope, b"sec-fetch-dest")))
+    return bool(sites & {b"cross-site", b"same-site"}) and (framed or not followed)
 
 
 def _varied(message: Message) -> list[tuple[bytes, bytes]]:

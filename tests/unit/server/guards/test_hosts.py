@@ -88,10 +88,11 @@ async def test_a_target_is_a_path(target: str) -> None:
     assert ((await call(guard(app), target)).status, app.scopes) == (400, [])
 
 
-async def test_probes_are_answered_under_any_one_name() -> None:
+async def test_probes_are_answered_under_any_name_or_none() -> None:
     assert (await call(guard(Echo()), "/healthz", host="10.0.0.9:8000")).status == 200
     assert (await call(guard(Echo()), "/healthz/x", host="10.0.0.9:8000")).status == 421
-    assert (await call(guard(Echo()), "/healthz", host=None)).status == 400
+    assert (await call(guard(Echo()), "/healthz", host=None)).status == 200
+    assert (await call(guard(Echo()), "/healthz", headers=[("host", "localhost")])).status == 400
 
 
 async def test_forwarded_hosts_count_for_nothing() -> None:

@@ -103,12 +103,23 @@ async def test_a_public_page_that_is_allowed_may_reach_this_machine() -> None:
         ("DELETE", "Same-Site", 403),
         ("POST", "same-origin", 200),
         ("POST", "none", 200),
-        ("GET", "cross-site", 200),
+        ("GET", "cross-site", 403),
+        ("GET", "none", 200),
     ],
 )
 async def test_what_a_browser_says_of_other_sites_is_believed(method: str, site: str, status: int) -> None:
-    answer = await call(guard(Echo()), method=method, headers=[("sec-fetch-site", site)])
+    answer = await call(guard(Echo()), method=method, headers=[("sec-fetch-site", site), ("sec-fetch-mode", "no-cors")])
     assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "dest", "status"), [("GET", "document", 200), ("GET", "iframe", 403), ("POST", "document", 403)]
+)
+async def test_a_link_of_another_site_may_lead_here_and_a_frame_or_a_form_may_not(
+    method: str, dest: str, status: int
+) -> None:
+    said = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)]
+    assert (await call(guard(Echo()), method=method, headers=said)).status == status
 
 
 async def test_an_answer_that_varies_by_more_says_so_in_one_header() -> None:
