@@ -20,9 +20,9 @@ VARY = (b"vary", b"Origin")
 class Origins:
     """Turns away what a page of another origin sends, answers the questions of browsers, and marks answers for them.
 
-    A request without an Origin is a program's, unless the browser says (Sec-Fetch-Site) that another site sends it. Such
-    a one may lead a person here, and neither change anything nor have anything loaded. No origin is ever allowed by a
-    wildcard, and none gets credentials.
+    A request without an Origin is a program's, unless the browser says (Sec-Fetch-Site) that another site sends it.
+    Such a one may lead a person here, and neither change anything nor have anything loaded. No origin is ever allowed
+    by a wildcard, and none gets credentials.
     """
 
     def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
