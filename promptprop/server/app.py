@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from promptprop import __version__
-from promptprop.server import problems
+from promptprop.server import document, problems
 from promptprop.server.context import Context
 from promptprop.server.etags import ETags
 from promptprop.server.registry import ROUTERS, TAGS
@@ -30,6 +28,7 @@ def build_app(context: Context) -> FastAPI:
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        generate_unique_id_function=document.operation_id,
         openapi_tags=[{"name": name, "description": text} for name, text in TAGS.items()],
     )
     app.state.context = context
@@ -37,7 +36,7 @@ def build_app(context: Context) -> FastAPI:
     for target in ROUTERS:
         app.include_router(router_of(target))
     app.add_middleware(ETags)
-    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
+    document.install(app)
     return app
 
 
@@ -46,25 +45,3 @@ def router_of(target: str) -> APIRouter:
     module, _, name = target.partition(":")
     router: APIRouter = getattr(importlib.import_module(module), name)
     return router
-
-
-def document_of(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: every error in its real form, none that the framework only supposes."""
-    if app.openapi_schema:
-        return app.openapi_schema
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        openapi_version=app.openapi_version,
-        description=app.description,
-        routes=app.routes,
-        tags=app.openapi_tags,
-    )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    schema = problems.ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(schema.pop("$defs", {}))
-    schemas["ProblemDetails"] = schema
-    app.openapi_schema = document
-    return document

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from promptprop import __version__
 from promptprop.server.auth import Reader
 from promptprop.server.context import Ctx
+from promptprop.server.problems import answers
 
 router = APIRouter(tags=["service"])
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -88,7 +89,7 @@ class Counting:
         await self.app(scope, receive, counted)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
+@router.get("/metrics", response_class=Response, responses={**answers(), 200: {"content": {MEDIA_TYPE: {}}}})
 async def metrics(context: Ctx, _caller: Reader) -> Response:
     """Runs by status, the queue, followers, requests and memory."""
     counts = await run_in_threadpool(context.store.run_counts)

@@ -182,7 +182,10 @@ def of_http(request: Request, error: Exception) -> JSONResponse:
     """The answer to what the framework refuses: unknown paths, wrong methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - starlette hands over what was registered
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
-    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(request.app.state.allowed(request.scope["path"]))
+    return problem(request, error.status_code, code, str(error.detail), headers=headers)
 
 
 def of_failure(request: Request, error: Exception) -> JSONResponse:

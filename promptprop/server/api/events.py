@@ -46,7 +46,7 @@ class RunEvent(BaseModel):
         200: {
             "description": "Server-sent events: `id` is the sequence number, `event` the kind; `tick` tells of "
             "progress and has no id; `end` is the last one.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}},
+            "content": {"text/event-stream": {"example": STREAM_EXAMPLE}},
         },
     },
 )

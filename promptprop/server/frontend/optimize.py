@@ -48,7 +48,7 @@ EXAMPLE = (
         200: {
             "description": "Server-sent events: start, iteration_start, inference_result, jury_result, "
             "iteration_complete, refinement, complete or error.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+            "content": {"text/event-stream": {"example": EXAMPLE}},
         },
     },
 )
