@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from promptprop.bootstrap.experiments import Lending, PageRow, example_of_row, framed, loaded_of
 from promptprop.bootstrap.page_models import PageModel, lent, server_rewriter
-from promptprop.domain.errors import BudgetSpent, ConfigError, UnusableReplies, raise_failure
+from promptprop.domain.errors import BudgetSpent, ConfigError, DataError, UnusableReplies, raise_failure
 from promptprop.domain.models import Ask, Json, Message, ModelRequest, Outcome, Prompt, storable
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ async def _replies(inquiry: Inquiry, questions: Sequence[Question]) -> list[Told
 
 
 async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Refinement:
-    """A better prompt from a text about its failures, by the server's rewriter. Raises NoRewriter, UnusableReplies."""
+    """A better prompt from a text about its failures, by the server's rewriter. Raises NoRewriter, UnusableReplies, DataError."""
+    if not prompt.strip():
+        raise DataError("the prompt that is to be refined is empty")
     model = server_rewriter(lending.serve)
     if model is None:
         raise NoRewriter("the server has no model that writes prompts", remedy="set serve.models.rewriter")
