@@ -81,7 +81,10 @@ async def _replies(inquiry: Inquiry, questions: Sequence[Question]) -> list[Told
 
 
 async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Refinement:
-    """A better prompt from a text about its failures, by the server's rewriter. Raises NoRewriter, UnusableReplies, DataError."""
+    """A better prompt from a text about its failures, by the server's rewriter.
+
+    Raises NoRewriter, UnusableReplies, DataError.
+    """
     if not prompt.strip():
         raise DataError("the prompt that is to be refined is empty")
     model = server_rewriter(lending.serve)

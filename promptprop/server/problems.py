@@ -184,7 +184,7 @@ def of_http(request: Request, error: Exception) -> JSONResponse:
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(request.app.state.allowed(request.scope["path"]))
+        headers["Allow"] = ", ".join(request.app.state.allowed(request.scope["path"])) or headers.get("Allow", "")
     return problem(request, error.status_code, code, str(error.detail), headers=headers)
 
 

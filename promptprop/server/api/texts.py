@@ -119,7 +119,8 @@ EXPORTED: dict[int | str, dict[str, Json]] = {
     }
 }
 """The `responses=` of a route that exports."""
-EXPORTED[200]["content"]["application/json"] = {"schema": {"$ref": "#/components/schemas/PromptDocument"}}
+for media in (MEDIA["json"][0], MEDIA["yaml"][0]):
+    EXPORTED[200]["content"][media] = {"schema": {"$ref": "#/components/schemas/PromptDocument"}}
 
 
 def exported(candidate: Candidate, program: Program, form: ExportFormat, name: str) -> Response:
