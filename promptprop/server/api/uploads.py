@@ -35,17 +35,14 @@ TYPES: dict[str, Format] = {
 }
 OTHERS = ("application/octet-stream", "application/gzip")
 REMEDY = "send the file itself (curl --data-binary @FILE), and say ?format=jsonl, json, csv, tsv, yaml or parquet"
-_ROWS = '{"text": "Where is my parcel?", "label": "returns"}\n{"text": "Pay twice?", "label": "billing"}\n'
+_ROWS = [{"text": "Where is my parcel?", "label": "returns"}, {"text": "Pay twice?", "label": "billing"}]
+_FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_LIST: dict[str, Any] = {"schema": {"type": "array", "items": {"type": "object"}}, "example": _ROWS}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The file as it is. A gzip file is known by its first bytes, and measured unpacked.",
-        "content": {
-            name: {"schema": {"type": "string", "format": "binary"}, **({"example": _ROWS} if form == "jsonl" else {})}
-            for name, form in [*TYPES.items(), *((other, "") for other in OTHERS)]
-            if name != "application/json"
-        }
-        | {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}},
+        "content": {name: _LIST if name == "application/json" else _FILE for name in (*TYPES, *OTHERS)},
     }
 }
 Column = Annotated[str, Field(min_length=1, max_length=200)]
