@@ -100,6 +100,7 @@ class Course:
         self.retried = 0
         self.writing = asyncio.Lock()  # two tasks append, and seq counts without gaps
         self.relay: asyncio.Task[None] | None = None
+        self.watch: asyncio.Task[None] | None = None
 
     def active_seconds(self) -> float:
         """Seconds of work on this run, all passes together; of a pass that was killed, those up to its last event."""
@@ -126,19 +127,15 @@ class Course:
         await self.room.store.update_run(self.row.id, status="running")
         await self._open(assembly.started, wanted)
         self.relay = asyncio.create_task(self._relay(assembly.ledger))
-        bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick, self.desk)
+        self.watch = asyncio.create_task(self.mail.watch(asyncio.current_task()))
         try:
-            await self._heed()
-            if assembly.equipment.scorer.wants_rubric and assembly.with_rubric is not None:
-                rubric = await draft_rubric(bench, assembly.brief)
-                await self.room.store.keep_rubric(self.row.name, rubric, self.row.id)
-                await self._take(facts.RubricDrafted(rubric.id, tuple(one.id for one in rubric.features)))
-                bench.adopt(assembly.with_rubric(rubric))
-            async with aclosing(assembly.optimizer.run(assembly.brief, bench)) as decisions:
-                async for decision in decisions:
-                    await self._take(decision)
+            await self._decide(assembly)
             await self._finish()
         except asyncio.CancelledError:
+            self.watch.cancel()
+            if self.history.finished:  # it came too late to interrupt anything
+                await self._over()
+                raise
             ending = self.mail.ending()
             await self._end(ending)
             raise Interrupted(
@@ -159,6 +156,19 @@ class Course:
             except PromptPropError:
                 log.exception("how the run stopped could not be stored", extra={"run_id": self.row.id})
             raise
+
+    async def _decide(self, assembly: Assembly) -> None:
+        """Take the optimizer's decisions, one by one."""
+        bench = LiveWorkbench(assembly.equipment, self.replay, self.active_seconds, self._tick, self.desk)
+        await self._heed()
+        if assembly.equipment.scorer.wants_rubric and assembly.with_rubric is not None:
+            rubric = await draft_rubric(bench, assembly.brief)
+            await self.room.store.keep_rubric(self.row.name, rubric, self.row.id)
+            await self._take(facts.RubricDrafted(rubric.id, tuple(one.id for one in rubric.features)))
+            bench.adopt(assembly.with_rubric(rubric))
+        async with aclosing(assembly.optimizer.run(assembly.brief, bench)) as decisions:
+            async for decision in decisions:
+                await self._take(decision)
 
     def _admit(self, event: Event) -> None:
         """Refuse an intervention that cannot be. Raises ConfigError, UsageError."""
@@ -286,7 +296,13 @@ class Course:
         await self._hush()
         await self._close_models()  # what is under way still is recorded, so that the spend is whole
         await self._save_prompts()  # before the run counts as finished: after that nobody would save them
+        if self.watch is not None:
+            self.watch.cancel()  # from here on the run is over
         await self._append(facts.RunFinished(self.history.search_ended or "done", self._earlier_looks()))
+        await self._over()
+
+    async def _over(self) -> None:
+        """Store that the run is finished."""
         await self.room.store.update_run(
             self.row.id,
             status="finished",
@@ -303,14 +319,18 @@ class Course:
         return tuple(one for one in self.room.store.runs_that_opened(self.history.sealed) if one != self.row.id)
 
     async def _end(self, ending: Ending) -> None:
-        """Stop since somebody wants it. Whoever asked in the inbox may cancel as well: that asks for the same thing."""
+        """Stop since somebody wants it. Whoever asked in the inbox may cancel as well, which asks for the same thing.
+
+        Cancelled a second time, a run that was interrupted stops at once.
+        """
         stop = asyncio.ensure_future(self._stop(ending, ""))
-        try:
-            await asyncio.shield(stop)
-        except asyncio.CancelledError:
-            if ending == "interrupted":
-                stop.cancel()
-            await stop
+        while not stop.done():
+            try:
+                await asyncio.shield(stop)
+            except asyncio.CancelledError:
+                if ending == "interrupted":
+                    stop.cancel()
+        stop.result()
 
     async def _stop(self, reason: str, detail: str) -> None:
         try:
@@ -352,6 +372,8 @@ class Course:
 
     async def close(self) -> None:
         """Close models and sinks; their failures are logged."""
+        if self.watch is not None:
+            self.watch.cancel()
         if self.relay is not None:
             self.relay.cancel()
             await asyncio.wait({self.relay})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from promptprop.domain.errors import InputError, PromptPropError, StorageError, UsageError
 from promptprop.domain.events import Event, RewriteReviewed, StoredEvent
@@ -12,6 +13,7 @@ from promptprop.domain.people import ENDINGS, Ending, Wish, intervention_of
 from promptprop.ports import Clock, Inbox
 
 EVERY = 0.5  # seconds between two looks: a look costs little, but a replay or a small run decides thousands of times
+WATCHED = 0.5  # seconds until a pause or a cancellation is seen
 
 log = logging.getLogger("promptprop.engine")
 
@@ -80,6 +82,14 @@ class Mail:
         except StorageError:
             log.exception("whether anybody asked for this end could not be read", extra={"run_id": self._run_id})
             return "interrupted"
+
+    async def watch(self, task: asyncio.Task[Any] | None) -> None:
+        """Cancel the task once somebody wants the run to end: what a decision takes may take long."""
+        while self._inbox is not None and task is not None:
+            await asyncio.sleep(WATCHED)
+            if self.ending() != "interrupted":
+                task.cancel()
+                return
 
     async def close(self, refused: str | None = None) -> None:
         """The run has ended, so that wishes for its end are fulfilled; with a reason, all that wait are refused."""

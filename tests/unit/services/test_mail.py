@@ -234,6 +234,60 @@ async def test_a_cancellation_from_outside_ends_as_the_inbox_says(lab: Lab, kind
     assert lab.store.run(run_id).stop_reason == kind
 
 
+async def test_a_run_is_ended_in_the_middle_of_a_decision(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptprop.services.mail.WATCHED", 0.001)
+    run_id = await lab.new_run()
+    slow = asyncio.Event()
+    lab.latency = lambda: 0.2 if slow.is_set() else 0.0
+
+    def leave(count: int) -> None:
+        if count == 3:  # the headroom is measured, and a round begins
+            slow.set()
+            left.append(asyncio.ensure_future(lab.store.leave_wish(run_id, "paused", {})))
+
+    left: list[asyncio.Future[Wish]] = []
+    sink = Listener(leave)
+    with pytest.raises(Interrupted, match="was paused"):
+        await lab.run(run_id, inbox=lab.store, sinks=[sink])
+    assert lab.store.run(run_id).stop_reason == "paused"
+    assert lab.store.wishes(run_id) == []
+    assert [one.event.kind for one in lab.store.events(run_id)][3:] == ["run_stopped"], "it decided nothing more"
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_however_often_a_cancelled_run_is_cancelled_its_end_is_stored(lab: Lab, times: int) -> None:
+    run_id = await lab.new_run()
+
+    async def insist() -> None:
+        await lab.store.leave_wish(run_id, "cancelled", {})
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+
+    insisting: list[asyncio.Future[None]] = []
+    sink = Listener(lambda count: insisting.append(asyncio.ensure_future(insist())) if count == 5 else None)
+    task = asyncio.ensure_future(lab.run(run_id, inbox=lab.store, sinks=[sink]))
+    with pytest.raises(Interrupted, match="was cancelled"):
+        await task
+    assert lab.store.run(run_id).status == "cancelled"
+    assert lifecycle_of(lab.store.events(run_id)) == ["run_started", "run_stopped"]
+
+
+async def test_a_cancellation_that_comes_when_all_is_done_leaves_a_finished_run(lab: Lab) -> None:
+    run_id = await lab.new_run()
+
+    def cancel(_count: int) -> None:
+        if sink.events[-1].event.kind == "run_finished":
+            task.cancel()
+
+    sink = Listener(cancel)
+    task = asyncio.ensure_future(lab.run(run_id, sinks=[sink]))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert lab.store.events(run_id)[-1].event.kind == "run_finished"
+    assert (lab.store.run(run_id).status, lab.engine().history(run_id).status) == ("finished", "finished")
+
+
 async def test_wishes_that_come_too_late_are_refused(lab: Lab) -> None:
     run_id = await lab.new_run()
     late: list[asyncio.Future[Wish]] = []
