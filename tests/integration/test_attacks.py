@@ -154,6 +154,25 @@ def test_no_field_leads_to_another_file(path: str, shape: Any, target: Target, h
     assert not (target.folder.parent / "out").exists()
 
 
+def test_to_check_and_to_plan_a_configuration_reads_no_other_file_either(target: Target, http: httpx.Client) -> None:
+    for text in PATHS:
+        asked = asking("prompt", {"file": text})
+        target.refused(http.post("/api/v1/configs/plan", json=asked), 422)
+        target.refused(http.post("/api/v1/checks", json=asked), 422)
+        answer = http.post("/api/v1/configs/validate", json=asked)
+        target.quiet(answer)
+        assert (answer.status_code, answer.json()["valid"]) == (200, False)
+
+
+def test_no_reference_to_a_prompt_is_a_file_or_a_revision(target: Target, http: httpx.Client) -> None:
+    for text in (*PATHS[:-1], "serve.yaml", "git:HEAD:.env", "git:--output=x:y", "latest@../../.env", "../x:winner"):
+        target.refused(http.post("/api/v1/checks", json={"config": SUPPORT, "baseline": text}))
+        target.refused(http.get("/api/v1/prompts/diff", params={"from": text, "to": text}))
+        target.refused(http.get("/api/v1/compare", params={"a": text, "b": text}))
+        named = asking("name", text)
+        target.refused(http.post("/api/v1/checks", json=named))
+
+
 def test_no_path_of_a_request_leads_to_a_file(target: Target, http: httpx.Client) -> None:
     for path in (
         "/..%2f..%2fetc/passwd",
@@ -398,10 +417,14 @@ def test_no_model_is_at_an_address_of_the_attackers(target: Target, http: httpx.
         {"api_key": "x"},
     ):
         target.refused(http.post("/api/v1/runs", json=asking("models.task.params", params)), 422)
+    for address in ADDRESSES:
+        found = http.post("/api/v1/models/ping", json={"model": "openai/x", "api_base": address})
+        target.refused(found, 400, 422)
     for name in ("huggingface/http://169.254.169.254/", "openai/../x", "bedrock/x", "vertex_ai/x", "ollama/x"):
         target.refused(http.post("/api/v1/runs", json=asking("models.task.model", name)), 422)
         page = {"model": name, "taskDescription": "t", "promptTemplate": "p", "query": "q"}
         target.refused(http.post("/api/inference", json=page), 422)
+        target.refused(http.post("/api/v1/models/ping", json={"model": name}), 422)
 
 
 def test_no_setting_tells_what_the_environment_holds(target: Target, http: httpx.Client) -> None:
