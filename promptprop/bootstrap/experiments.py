@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME = "front-end"  # of runs that the page begins
 EXPERIMENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}")
 MISSING = 0.5  # share of rows without a score past which a run stops: a few are none of the page's errors
-BLOCK = 10  # rows at once: the page shows them as they come, and a search is no race
+BLOCK, BLOCKS = 10, 20  # rows at once at least, and blocks at most: the page shows rows as they come
 ACTIVITIES = ("optimize", "evaluate", "check")  # that experiments are
 
 
@@ -175,7 +175,7 @@ def load_search(lending: Lending, wanted: PageSearch, dataset_id: str, rows: int
                     "passing": wanted.passing,
                     "perfect": wanted.perfect,
                     "settled": wanted.settled,
-                    "block": BLOCK,
+                    "block": max(BLOCK, -(-rows // BLOCKS)),
                     "prove": False,
                 },
             },

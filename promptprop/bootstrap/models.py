@@ -262,7 +262,8 @@ def require_answerable(config: RunConfig, environment: Mapping[str, str], activi
     for model in needed_endpoints(config, activity).values():
         if model.simulated:
             _simulated(config, model)
-    require_priced(config, price_endpoints(config, environment, activity))
+    if config.budget.usd is not None:  # else nobody asks what they cost, and the price list takes a second to read
+        require_priced(config, price_endpoints(config, environment, activity))
 
 
 def check_address(model: ModelConfig, environment: Mapping[str, str], key: str) -> None:

@@ -13,6 +13,7 @@ from promptprop.domain.errors import BudgetSpent, ConfigError, DataError, Unusab
 from promptprop.domain.models import Ask, Json, Message, ModelRequest, Outcome, Prompt, storable
 
 if TYPE_CHECKING:
+    from promptprop.domain.model_config import ModelConfig
     from promptprop.domain.models import Judgement
     from promptprop.ports import Question, Told
     from promptprop.roles.refiner import Refinement
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SEAT = "juror"
 LONGEST = 60_000  # characters of a refined prompt
+PATIENCE, RETRIES = 5.0, 2
 MOST_CALLS = 20  # of one single call: a repair and retries among them
 
 
@@ -33,7 +35,7 @@ async def infer(lending: Lending, model: PageModel, task: str, prompt: str, quer
     """What a model answers to one input under a literal prompt. Raises ModelError, ConfigError, BudgetExhausted."""
     from promptprop.roles.template import fill_prompt
 
-    task_model = lent(model, "task", lending.serve).model_dump(mode="json")
+    task_model = _at_once(lent(model, "task", lending.serve))
     config = {"prompt": framed(task, prompt), "models": {"task": task_model}, "metrics": ["exact"]}
     text = Prompt((Message("user", storable(prompt)),), True, str(framed(task, prompt)["frame"]))
     async with _inquiry(lending, "infer", task, config) as inquiry:
@@ -46,11 +48,10 @@ async def judge(lending: Lending, model: PageModel, task: str, row: PageRow, ans
     from promptprop.metrics.base import Seat, Setting
     from promptprop.metrics.jury import Jury, JuryOptions
 
-    juror = {**lent(model, "juror", lending.serve).model_dump(mode="json"), "name": SEAT}
-    task_model = lent(model, "task", lending.serve).model_dump(mode="json")
+    juror = _at_once(lent(model, "juror", lending.serve))
     config = {
         "prompt": framed(task, "-"),
-        "models": {"task": task_model, "jury": [juror]},
+        "models": {"task": juror, "jury": [{**juror, "name": SEAT}]},
         "metrics": [{"type": "jury", "id": SEAT}],
     }
     setting = Setting(task=storable(task), jury=(Seat(SEAT),))
@@ -61,6 +62,11 @@ async def judge(lending: Lending, model: PageModel, task: str, row: PageRow, ans
         while not isinstance(said := metric.consider(storable(answer), example, {}, told), dict):
             told += await _replies(inquiry, said)
     return _vote(said)
+
+
+def _at_once(model: ModelConfig) -> dict[str, Json]:
+    """The model as somebody calls it who waits for the answer: a provider that is down is soon said to be."""
+    return {**model.model_dump(mode="json"), "patience": PATIENCE, "retries": min(model.retries, RETRIES)}
 
 
 def _vote(judgements: Mapping[str, Judgement]) -> tuple[float, str]:
@@ -90,7 +96,7 @@ async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Ref
     model = server_rewriter(lending.serve)
     if model is None:
         raise NoRewriter("the server has no model that writes prompts", remedy="set serve.models.rewriter")
-    plain = model.model_dump(mode="json")
+    plain = _at_once(model)
     config = {"prompt": framed(task, prompt), "models": {"task": plain, "rewriter": plain}, "metrics": ["exact"]}
     inputs = {
         "task": storable(task),

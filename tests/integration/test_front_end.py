@@ -456,6 +456,15 @@ def test_a_provider_that_fails_is_502_with_its_words(page: Page, provider: OpenA
     assert b"sk-secret" not in answer.body
 
 
+def test_a_provider_that_cannot_be_reached_is_502_within_seconds(tmp_path: Path) -> None:
+    environment = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    body = {"model": "gpt-4o", "taskDescription": "T", "promptTemplate": "P", "query": "Q"}
+    with PageServer(tmp_path, environment) as server:
+        answer = server.page.ask("POST", "/api/inference", body)  # 60 seconds are the client's patience
+    assert answer.status == 502
+    assert "no connection" in answer.json["detail"]
+
+
 def test_a_juror_that_cannot_be_read_is_502(page: Page, provider: OpenAIServer) -> None:
     provider.answers = lambda body: Answer("hm")
     judged = {"juryModel": "gpt-4.1", "taskDescription": "T", "row": row("q"), "actualOutput": "a"}

@@ -69,6 +69,13 @@ async def test_the_budget_is_the_bound_with_room_for_retries_and_never_beyond_th
     assert (capped.snapshot["config"]["budget"]["calls"], capped.snapshot["config"]["budget"]["usd"]) == (50, "2")
 
 
+@pytest.mark.parametrize(("count", "block"), [(1, 10), (200, 10), (201, 11), (1000, 50)])
+async def test_rows_are_taken_in_few_blocks(store: SqlStore, count: int, block: int) -> None:
+    dataset = await put_rows(store, [PageRow(f"q{n}", "e") for n in range(count)], 1000)
+    run = await create_search(lending(store), SEARCH, dataset)
+    assert run.snapshot["config"]["optimizer"]["options"]["block"] == block
+
+
 async def test_the_servers_rewriter_stands_in_and_else_the_runner(store: SqlStore) -> None:
     dataset, wanted = await rows(store), replace(SEARCH, rewriter=None)
     own = await create_search(lending(store, models={"rewriter": "openai/gpt-5"}), wanted, dataset)
