@@ -67,6 +67,19 @@ def test_a_search_is_told_in_the_order_of_the_contract(page: Page, provider: Ope
     assert [name for name, _ in frames] == ["start", *one, "refinement", *one, "complete"]
 
 
+def test_a_search_is_the_same_on_postgresql(provider: OpenAIServer, tmp_path: Path, postgres_url: str) -> None:
+    environment = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": provider.url}
+    with PageServer(tmp_path, environment, url=postgres_url) as server:
+        rows = {"experimentId": "e" * 32, "rows": [row("a"), row("b", split="test")]}
+        assert server.page.ask("POST", "/api/dataset", rows).json["splits"]["train"] == 1
+        frames = server.page.optimize(search(dataset=None, experimentId="e" * 32, maxIterations=2))
+        assert frames[-1][1]["finalScore"] == 65
+        listed = server.page.ask("GET", "/api/experiments").json
+        assert (listed["total"], listed["experiments"][0]["id"]) == (1, "e" * 32)
+        detail = server.page.ask("GET", f"/api/experiments/{'e' * 32}").json
+    assert [one["averageScore"] for one in detail["promptVersions"]] == [45, 65]
+
+
 def test_names_and_nulls_are_those_of_the_contract(page: Page) -> None:
     frames = page.optimize(search("a", maxIterations=1))
     data = {name: sorted(found) for name, found in frames}
