@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from promptprop.domain import errors
 from promptprop.domain.errors import DataError, Place, Problem, PromptPropError, StorageError, StorageFull
 from promptprop.domain.models import Json
 
+log = logging.getLogger("promptprop.server")
 Purpose = Literal["store", "check"]
 MB = 1_000_000
 AT_ONCE = 2  # readers
@@ -34,6 +36,7 @@ KEPT = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT"),
     *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
 )
+READER = ("-m", "promptprop.bootstrap.upload_reading")
 BODY = "upload"  # how problems call the file
 
 
@@ -110,7 +113,7 @@ class Uploads:
             "memory": bounds.memory,
         }
         async with self._readers:
-            said = await _run(json.dumps(document).encode(), bounds.seconds, _environment(url))
+            said = await _run(json.dumps(document).encode(), bounds.seconds, environment_of(url))
         if "error" in said:
             raise _error_of(said["error"])
         return said
@@ -134,7 +137,7 @@ async def _written(parts: AsyncIterator[bytes], file: Path, most: int) -> None:
         raise StorageFull("the upload cannot be kept on this machine's disk", remedy="free space there") from error
 
 
-def _environment(url: str) -> dict[str, str]:
+def environment_of(url: str) -> dict[str, str]:
     """What a reader sees of the environment: where things are, and the database where it stores in it."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or (url and name.startswith("PG"))}
     return {**kept, DATABASE_VARIABLE: url} if url else kept
@@ -144,16 +147,15 @@ async def _run(document: bytes, seconds: float, environment: Mapping[str, str]) 
     """What a reader says. Raises DataError where it came to no end within its limits."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "promptprop.bootstrap.upload_reading",
+        *READER,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
         env=environment,
         start_new_session=True,  # a Ctrl-C is the server's: it ends its readers itself
     )
     try:
-        answer, _ = await asyncio.wait_for(process.communicate(document), seconds)
+        answer, noise = await asyncio.wait_for(process.communicate(document), seconds)
     except (asyncio.TimeoutError, TimeoutError) as error:
         message = f"reading the data takes longer than {seconds:g} s"
         raise DataError(message, remedy="send fewer rows, as JSON Lines") from error
@@ -162,6 +164,8 @@ async def _run(document: bytes, seconds: float, environment: Mapping[str, str]) 
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+    if noise:
+        log.warning("a reader of uploads said: %s", noise[-2000:].decode("utf-8", "replace").strip())
     if process.returncode:
         raise _fall(process.returncode)
     try:

@@ -215,6 +215,18 @@ def test_a_split_file_under_an_unknown_name_is_refused(tmp_path: Path) -> None:
         list(read_split_files({"holdout": rows_file(tmp_path, {"text": "a"})}, TEXT))
 
 
+def test_reading_ends_at_the_first_row_too_many_over_all_files(tmp_path: Path) -> None:
+    bad = ["not json"] * 40
+    one = rows_file(tmp_path, {"text": "a"}, {"text": "b"}, *bad, name="one.jsonl")
+    with pytest.raises(DataError, match="more than 2 rows"):
+        list(read_examples(one, TEXT, most=2))
+    other = rows_file(tmp_path, {"text": "c"}, {"text": "d"}, name="other.jsonl")
+    files = {"train": other, "test": rows_file(tmp_path, {"text": "e"}, name="third.jsonl")}
+    assert len(list(read_split_files(files, TEXT, most=3))) == 3
+    with pytest.raises(DataError, match="more than 2 rows"):
+        list(read_split_files(files, TEXT, most=2))
+
+
 def test_nothing_is_yielded_before_the_last_row_is_checked(tmp_path: Path) -> None:
     rows = read_examples(rows_file(tmp_path, {"text": "good"}, {"text": None}), TEXT)
     with pytest.raises(DataError):
