@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop import __version__
@@ -19,6 +18,7 @@ from promptprop.domain.models import Json
 from promptprop.ports import EventSink, RunRow
 
 if TYPE_CHECKING:
+    from promptprop.adapters.jobs.executors import Roster
     from promptprop.adapters.jobs.queue import DbosQueue
     from promptprop.adapters.jobs.supervisor import Supervisor
     from promptprop.adapters.storage.store import SqlStore
@@ -38,10 +38,17 @@ ENDED = ("finished", "stopped", "cancelled")
 
 def build_queue(url: str) -> DbosQueue:
     """The queue of the runs at `url`; opens when it is used, or asked to by `ping`."""
-    from promptprop.adapters.jobs.places import slots_folder
     from promptprop.adapters.jobs.queue import DbosQueue
 
-    return DbosQueue(url, slots_folder(url, project_folder()))
+    return DbosQueue(url, build_roster(url))
+
+
+def build_roster(url: str) -> Roster:
+    """The executors that work on the runs at `url`, as far as this host knows them."""
+    from promptprop.adapters.jobs.executors import Roster
+    from promptprop.adapters.jobs.places import slots_folder
+
+    return Roster(url, slots_folder(url, project_folder()))
 
 
 def build_dispatch(store: SqlStore, queue: DbosQueue) -> Dispatch:
@@ -85,17 +92,16 @@ async def run_worker(
 
     Raises StorageError where database or queue are out of reach, UsageError where the executor is taken.
     """
-    from promptprop.adapters.jobs.executors import take_slot
-    from promptprop.adapters.jobs.places import jobs_url, slots_folder
+    from promptprop.adapters.jobs.places import jobs_url
     from promptprop.adapters.jobs.worker import Station, Worker
 
-    slots = slots_folder(url, project_folder())
-    slot = await asyncio.to_thread(take_slot, slots, post.executor, post.slot)
+    roster = build_roster(url)
+    slot = await asyncio.to_thread(roster.take, post.executor, post.slot)
     with contextlib.closing(slot), contextlib.closing(open_database(url)) as store:
         queue = build_queue(url)
         dispatch = build_dispatch(store, queue)
         attend = Attendant(store, url, environment, dispatch)
-        station = Station(jobs_url(url), slot.name, slots, job_version(), post.concurrency)
+        station = Station(jobs_url(url), slot, roster, job_version(), post.concurrency)
         worker = Worker(station, attend.attend, dispatch.settle, dispatch.returned)
         preloading: asyncio.Future[None] | None = None
 
@@ -178,7 +184,11 @@ class Attendant:
             if error is not None:
                 raise error
             await self._dispatch.close_run(run_id, self._store.ending(run_id))
-        await self._leave_files(run)
+        files = asyncio.ensure_future(self._leave_files(run))
+        try:
+            await asyncio.shield(files)
+        except asyncio.CancelledError:  # the run is over: these are its last words
+            await files
         head = self._store.run_head(run_id)
         told = {"error": error.code, "message": error.message} if error else {}
         return {"status": head.status, "reason": head.stop_reason or "", **told}
@@ -252,24 +262,25 @@ def build_supervisor(url: str, workers: int, concurrency: int, environment: Mapp
 def recover_executor(url: str, executor: str) -> list[str]:
     """Queue the jobs again that an executor had which is gone for good; returns the ids of their runs.
 
-    Raises UsageError where a worker on this host is that executor.
+    Raises UsageError where a worker is that executor: on this host, or, with a database server, on any.
     """
-    from promptprop.adapters.jobs.executors import checked, is_held
-    from promptprop.adapters.jobs.places import slots_folder
+    from promptprop.adapters.jobs.executors import checked
 
     name = checked(executor)
-    folder: Path = slots_folder(url, project_folder())
-    if is_held(folder, name):
-        raise UsageError(f"the executor {name!r} is at work on this host", remedy="stop that worker first")
-    return asyncio.run(_recovered(url, name))
-
-
-async def _recovered(url: str, executor: str) -> list[str]:
-    queue = build_queue(url)
     with contextlib.closing(open_database(url, must_exist=True)) as store:
-        try:
-            found = list(await queue.recover(executor))
-            await build_dispatch(store, queue).returned(found)
-        finally:
-            await queue.close()
+        slot = build_roster(url).attempt(name)
+        if slot is None:
+            remedy = "stop that worker first; of a host that is gone the database's server knows after a minute"
+            raise UsageError(f"the executor {name!r} is at work", remedy=remedy)
+        with contextlib.closing(slot):  # nobody can become it meanwhile
+            return asyncio.run(_recovered(store, url, name))
+
+
+async def _recovered(store: SqlStore, url: str, executor: str) -> list[str]:
+    queue = build_queue(url)
+    try:
+        found = list(await queue.recover(executor))
+        await build_dispatch(store, queue).returned(found)
+    finally:
+        await queue.close()
     return found

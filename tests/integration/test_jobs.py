@@ -57,6 +57,7 @@ async def test_queued_runs_are_brought_to_their_end_and_leave_their_files(
     assert project.stop(worker) == 0
     for run_id in run_ids:
         job = await project.job(run_id)
+        assert job.status == "done"
         assert (job.attempt, job.starts, job.executor) == (1, 1, f"{host()}-0")
         folder = project.folder / ".promptprop" / "runs" / run_id[:8]
         assert json.loads((folder / "result.json").read_text(encoding="utf-8"))["run_id"] == run_id

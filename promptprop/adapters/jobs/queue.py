@@ -6,10 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, TypeVar
 
-from promptprop.adapters.jobs.executors import held_slots
+from promptprop.adapters.jobs.executors import Roster
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW, jobs_url
 from promptprop.adapters.storage.connection import sqlite_file, translated
 from promptprop.domain.errors import UsageError
@@ -34,10 +33,10 @@ WORN_OUT = "its workers died again and again while they worked on it"
 class DbosQueue:
     """`ports.JobQueue` by DBOS. Opens on first use, which creates what is missing; may be shared by threads."""
 
-    def __init__(self, url: str, slots: Path | None = None) -> None:
-        """`url` is the database of the runs; `slots` is the folder in which this host's executors have their locks."""
+    def __init__(self, url: str, roster: Roster | None = None) -> None:
+        """`url` is the database of the runs; the `roster` knows the executors of this host."""
         self.url = jobs_url(url)
-        self._slots = slots
+        self._roster = roster
         self._opening = threading.Lock()
         self._opened: Any = None
         self._closed = False
@@ -84,7 +83,7 @@ class DbosQueue:
         def work(client: Any) -> QueueDepth:
             jobs = _live(client)
             running = [job for job in jobs if job.status == "PENDING"]
-            seen = {job.executor_id for job in running} | set(held_slots(self._slots) if self._slots else ())
+            seen = {job.executor_id for job in running} | set(self._roster.held() if self._roster else ())
             return QueueDepth(len(jobs) - len(running), len(running), tuple(sorted(seen)))
 
         return await self._ask(work)

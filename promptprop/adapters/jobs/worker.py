@@ -9,13 +9,13 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from promptprop.adapters.jobs.executors import known_slots, try_slot
+from promptprop.adapters.jobs.executors import Roster, Slot
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW
 from promptprop.adapters.jobs.queue import adopt, prepare, requeue
 from promptprop.adapters.storage.connection import sqlite_file, translate, translated
+from promptprop.domain.errors import UsageError
 from promptprop.domain.models import Json
 
 log = logging.getLogger("promptprop.jobs")
@@ -35,13 +35,18 @@ OWN_QUEUE = "_dbos_internal_queue"
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Where a worker works: the jobs' database, its executor id, its host's locks, and what it may take up."""
+    """Where a worker works: the jobs' database, its executor id among others, and what it may take up."""
 
     url: str
-    executor: str
-    slots: Path
+    slot: Slot
+    roster: Roster
     version: str
     concurrency: int = 4
+
+    @property
+    def executor(self) -> str:
+        """The executor id."""
+        return self.slot.name
 
 
 @dataclass(slots=True)
@@ -60,7 +65,7 @@ class Worker:
         """Work until `stopping` is set, then drain: runs are interrupted, and their jobs go back to the queue.
 
         `ready` is called when work begins, `tidy` then and every few seconds, `returned` with the runs whose jobs wait
-        again. Raises StorageError where the queue is out of reach.
+        again. Raises StorageError where the queue is out of reach, UsageError where another worker has become this one.
         """
         dbos = self._launch()
         rounds = asyncio.create_task(self._rounds(dbos))
@@ -149,8 +154,11 @@ class Worker:
     async def _rounds(self, dbos: Any) -> None:
         while True:
             try:
+                await asyncio.to_thread(self.station.slot.keep)
                 await self.returned(await asyncio.to_thread(self._take_over, dbos))
                 await self.tidy()
+            except UsageError:
+                raise  # somebody else is this executor now
             except Exception:
                 log.exception("what others left behind could not be looked up; it is tried again")
             await asyncio.sleep(ROUND_SECONDS)
@@ -158,8 +166,8 @@ class Worker:
     def _take_over(self, dbos: Any) -> list[str]:
         """Queue again what executors of this host had in hand that work no more, and what an older version had."""
         database, moved = dbos._sys_db, []
-        for name in known_slots(self.station.slots):
-            slot = None if name == self.station.executor else try_slot(self.station.slots, name)
+        for name in self.station.roster.known():
+            slot = None if name == self.station.executor else self.station.roster.attempt(name)
             if slot is None:
                 continue
             try:  # while the lock is ours nobody else can be this executor

@@ -33,6 +33,7 @@ from promptprop.adapters.storage.connection import (
 from promptprop.adapters.storage.sessions import has_ended
 from promptprop.domain.errors import RunLocked, StorageError
 
+SERVER_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}  # seconds
 LONGEST_HOLDER = 1000  # bytes of a lock file that say who holds it
 
 
@@ -73,6 +74,52 @@ def lock_guard(url: str) -> Callable[[], None]:
             raise StorageError(message, remedy=remedy)
 
     return require
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldName:
+    """A name that one process at a time holds on a server, until it is closed or its connection ends."""
+
+    connection: Connection
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server has ended the connection, and others may hold the name."""
+        return has_ended(self.connection)
+
+    def close(self) -> None:
+        """Let others have it."""
+        engine = self.connection.engine
+        with suppress(Exception):  # a connection that the server has ended need not be closed
+            self.connection.close()
+        engine.dispose()
+
+
+def hold_name(url: str, name: str) -> HeldName | None:
+    """Hold a name on the server of this database; None where another process has it. Raises StorageError."""
+    engine = make_engine(url, "read")
+    with translated():
+        held = HeldName(engine.connect())
+        try:
+            _notice_losses(held.connection)
+            free = held.connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (_number(name),)).scalar()
+        except BaseException:
+            held.close()
+            raise
+    if free:
+        return held
+    held.close()
+    return None
+
+
+def _notice_losses(connection: Connection) -> None:
+    """Have the server look after a silent client: where its host is gone, its locks would stay for hours else."""
+    for name, value in SERVER_KEEPALIVES.items():
+        connection.exec_driver_sql(f"SET {name} = {value}")
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(_digest(name)[:8], "big", signed=True)
 
 
 def _name_of(url: str) -> str:
@@ -127,7 +174,7 @@ def _named(content: bytes) -> tuple[int | None, str]:
 
 @contextmanager
 def _server_lock(url: str, run_id: str) -> Iterator[None]:
-    number = int.from_bytes(_digest(run_id)[:8], "big", signed=True)
+    number = _number(run_id)
     name = _name_of(url)
     engine = make_engine(url, "read")
     try:
@@ -136,6 +183,7 @@ def _server_lock(url: str, run_id: str) -> Iterator[None]:
         lock = ServerLock(run_id, connection)
         try:
             with translated():
+                _notice_losses(connection)
                 if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (number,)).scalar():
                     raise _locked(run_id, *_holder(connection, number))
             with _held_lock:

@@ -10,12 +10,18 @@ import pytest
 from memory_queue import MemoryQueue
 from store_rows import run_row
 
-from promptprop.adapters.jobs.executors import take_slot
-from promptprop.adapters.jobs.places import slots_folder
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.bootstrap import jobs as module
-from promptprop.bootstrap.configuration import DATABASE_VARIABLE, SystemClock, project_folder
-from promptprop.bootstrap.jobs import Attendant, build_supervisor, job_version, preload, recover_executor, run_locks
+from promptprop.bootstrap.configuration import DATABASE_VARIABLE, SystemClock
+from promptprop.bootstrap.jobs import (
+    Attendant,
+    build_roster,
+    build_supervisor,
+    job_version,
+    preload,
+    recover_executor,
+    run_locks,
+)
 from promptprop.domain.errors import (
     ConfigError,
     Interrupted,
@@ -166,7 +172,7 @@ def test_what_is_loaded_early_exists() -> None:
 
 
 def test_a_worker_that_is_at_work_here_is_not_recovered(store: SqlStore) -> None:
-    slot = take_slot(slots_folder(store.url, project_folder()), "busy")
+    slot = build_roster(store.url).take("busy")
     with pytest.raises(UsageError, match="at work"):
         recover_executor(store.url, "busy")
     slot.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from promptprop.adapters.jobs.executors import take_slot
+from promptprop.adapters.jobs.executors import Roster
 from promptprop.adapters.jobs.places import QUEUE
 from promptprop.adapters.jobs.queue import DbosQueue, adopt, requeue
 from promptprop.adapters.jobs.vendor import quiet
@@ -19,7 +19,8 @@ from promptprop.domain.errors import StorageError
 
 @pytest.fixture
 async def queue(tmp_path: Path) -> AsyncIterator[DbosQueue]:
-    made = DbosQueue(f"sqlite:///{tmp_path}/state/promptprop.db", tmp_path / "executors")
+    url = f"sqlite:///{tmp_path}/state/promptprop.db"
+    made = DbosQueue(url, Roster(url, tmp_path / "executors"))
     yield made
     await made.close()
 
@@ -49,7 +50,7 @@ async def test_a_closed_queue_opens_again_when_it_is_asked(queue: DbosQueue) -> 
 
 
 async def test_workers_of_this_host_that_have_no_job_are_known(queue: DbosQueue, tmp_path: Path) -> None:
-    slot = take_slot(tmp_path / "executors", "idle-0")
+    slot = Roster("sqlite:///runs.db", tmp_path / "executors").take("idle-0")
     assert (await queue.depth()).executors == ("idle-0",)
     slot.close()
     assert (await queue.depth()).executors == ()

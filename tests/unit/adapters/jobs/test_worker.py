@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from promptprop.adapters.jobs import worker as module
+from promptprop.adapters.jobs.executors import Roster, Slot
 from promptprop.adapters.jobs.worker import Station, Worker
 
 
@@ -37,7 +38,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 
 def worker_of(jobs: Jobs) -> Worker:
-    return Worker(Station("sqlite:///absent", "host-0", Path("absent"), "v1"), jobs.work, nothing, nothing)
+    roster = Roster("sqlite:///absent", Path("absent"))
+    return Worker(Station(roster.url, Slot("host-0", roster.url, -1), roster, "v1"), jobs.work, nothing, nothing)
 
 
 async def attend(worker: Worker, starts: Sequence[int]) -> list[Any]:
