@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from promptprop.domain.errors import RunLocked
+from promptprop.domain.errors import RunLocked, RunNotFound
 from promptprop.domain.events import RunFinished, RunStopped, StoredEvent
 from promptprop.domain.people import ENDINGS
 from promptprop.ports import Clock, Inbox, JobQueue, JobState, Queued, RunHead, RunListing, Store
@@ -133,8 +133,8 @@ class Dispatch:
                 await self._queue.submit(head.id)
             else:
                 await self._close(head, ending)
-        except RunLocked:
-            return False  # its worker is about to end it, or a command has taken it up
+        except (RunLocked, RunNotFound):
+            return False  # its worker is about to end it, a command has taken it up, or it was removed
         log.warning("the run %s says %s, and its job is %s: put right", head.id[:8], head.status, job.status)
         return True
 

@@ -15,7 +15,7 @@ from promptprop.adapters.jobs.executors import Roster, Slot
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW
 from promptprop.adapters.jobs.queue import adopt, prepare, requeue
 from promptprop.adapters.storage.connection import sqlite_file, translate, translated
-from promptprop.domain.errors import UsageError
+from promptprop.domain.errors import StorageError
 from promptprop.domain.models import Json
 
 log = logging.getLogger("promptprop.jobs")
@@ -27,7 +27,7 @@ ROUND_SECONDS = 5.0  # how soon what others left behind is seen
 MOST_STARTS = 10  # of one job: one whose workers die again and again is given up; drains do not count
 CALM_STARTS = 2  # a job that was there at more deaths is under suspicion: it runs without others that are
 SHUFFLE_SECONDS = 0.5  # in which those under suspicion come to their turns, in another order each time
-DRAIN_SECONDS = 8.0  # for runs to stop in good order: those that take longer are taken up elsewhere as after a kill
+DRAIN_SECONDS = 7.5  # for runs to stop in good order: those that take longer are taken up elsewhere as after a kill
 THREADS_SECONDS = 1.0
 SELDOM_SECONDS = 60.0  # how often DBOS looks after what is not used here
 OWN_QUEUE = "_dbos_internal_queue"
@@ -155,10 +155,11 @@ class Worker:
         while True:
             try:
                 await asyncio.to_thread(self.station.slot.keep)
+            except StorageError as away:
+                log.warning("whether the executor id is still ours cannot be told: %s", away.message)
+            try:
                 await self.returned(await asyncio.to_thread(self._take_over, dbos))
                 await self.tidy()
-            except UsageError:
-                raise  # somebody else is this executor now
             except Exception:
                 log.exception("what others left behind could not be looked up; it is tried again")
             await asyncio.sleep(ROUND_SECONDS)
@@ -195,6 +196,8 @@ class Worker:
                 log.warning("runs that did not stop within %g seconds: %d", DRAIN_SECONDS, len(late))
         for thread in taking:
             await asyncio.to_thread(thread.join, THREADS_SECONDS)
+        if recording := set(dbos._workflow_tasks):  # what came of runs that are over is being written
+            await asyncio.wait(recording, timeout=THREADS_SECONDS)
         try:
             back = await asyncio.to_thread(requeue, dbos._sys_db, self.station.executor, forgive=True)
         except Exception as error:
