@@ -71,7 +71,7 @@ class Dispatch:
         """Pause or cancel a run; tells whether it is over already, else whoever has it ends it within seconds.
 
         A run that was not begun, or that waits, is over at once; so is one that had stopped, if it is cancelled. A run
-        that is over stays as it is. A command heeds it between two decisions, a worker at once.
+        that is over stays as it is. Commands and workers see it within a second; calls under way are recorded first.
         """
         head = self._store.run_head(run_id)
         over = ("finished", "cancelled") if ending == "cancelled" else ("finished", "cancelled", "stopped")
