@@ -12,7 +12,7 @@ from promptprop import __version__
 from promptprop.bootstrap.configuration import SystemClock
 from promptprop.bootstrap.metrics import build_run_scorer
 from promptprop.bootstrap.models import is_simulated, world_digest
-from promptprop.domain.errors import ConfigError, DataError, Problem, SnapshotMismatch
+from promptprop.domain.errors import ConfigError, DataError, Place, Problem, SnapshotMismatch
 from promptprop.domain.models import Candidate, Example, Json, Program
 from promptprop.ports import RunRow
 
@@ -170,6 +170,13 @@ def require_rewriter(config: RunConfig) -> None:
     """`optimize` needs a rewriter. Raises ConfigError."""
     if config.models.of("rewriter") is None:
         raise ConfigError("no model is configured as rewriter", remedy="add models.rewriter: {model: …}")
+
+
+def require_capped(config: RunConfig) -> None:
+    """A search that nobody watches needs a cap. Raises ConfigError."""
+    if config.budget.budget.unlimited:
+        message = "an optimization without a cap may spend without end"
+        raise ConfigError(Problem(message, Place("budget"), "set budget: {calls: 2000}, or {usd: 1}"))
 
 
 def fresh_run(name: str, activity: str, seed: int, snapshot: Mapping[str, Json], dataset_id: str) -> RunRow:

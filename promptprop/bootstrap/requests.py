@@ -79,6 +79,20 @@ def capped(asked: BudgetConfig, most: BudgetConfig) -> BudgetConfig:
     )
 
 
+def require_within(caps: Mapping[str, Json], most: BudgetConfig) -> None:
+    """Raises ConfigError where a cap is raised past what the server lets any run spend."""
+    from promptprop.domain.budget import Budget
+
+    asked, allowed = Budget.from_json(caps).as_json(), most.budget.as_json()
+    problems = [
+        Problem(f"caps.{name}: the server lets a run spend {allowed[name]}", Place(f"caps.{name}"), "ask for less")
+        for name, value in asked.items()
+        if value is not None and allowed[name] is not None and Decimal(value) > Decimal(allowed[name])
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
 def _least(*caps: Decimal | float | int | None) -> Decimal | float | int | None:
     return min((cap for cap in caps if cap is not None), default=None)
 

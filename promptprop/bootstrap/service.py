@@ -93,10 +93,11 @@ class Service:
         here where the workers are the server's own.
         """
         from promptprop.bootstrap.models import require_answerable
-        from promptprop.bootstrap.preparation import create_run, prepare, require_rewriter
+        from promptprop.bootstrap.preparation import create_run, prepare, require_capped, require_rewriter
 
         if activity == "optimize":
             require_rewriter(loaded.config)
+            require_capped(loaded.config)
         keys = self.has_workers
         await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, activity, keys=keys)
 
@@ -136,7 +137,7 @@ class Service:
     ) -> RunRow:
         """Let a run that stopped go on, with larger caps where they are given.
 
-        Raises NotPossible, TooManyRuns, RunLocked.
+        Raises NotPossible, TooManyRuns, RunLocked, and ConfigError for caps beyond those of the server.
         """
         run = self.store.run(run_id)
         if run.status == "finished":
@@ -149,7 +150,12 @@ class Service:
         return self.store.run(run.id)
 
     async def intervene(self, run_id: str, events: Sequence[Event], author: str = "") -> list[Wish]:
-        """Leave for a run what a person decides; it takes it at its next decision. Raises NotPossible."""
+        """Leave for a run what a person decides; it takes it at its next decision. Raises NotPossible, ConfigError."""
+        from promptprop.bootstrap.requests import require_within
+
+        for event in events:
+            if isinstance(event, CapRaised):
+                require_within(event.caps, self.serve.budget)
         run = self.store.run(run_id)
         if run.status == "finished" and events:
             raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")

@@ -103,7 +103,7 @@ def validity_of(context: Context, body: ConfigRequest) -> Validity:
     """Whether a run could begin. Raises UsageError for a request that gives no configuration, or two."""
     from promptprop.bootstrap.inspection import inspect_inputs
     from promptprop.bootstrap.models import require_answerable
-    from promptprop.bootstrap.preparation import require_rewriter
+    from promptprop.bootstrap.preparation import require_capped, require_rewriter
 
     service = context.service
     problems: list[ProblemItem] = []
@@ -121,6 +121,7 @@ def validity_of(context: Context, body: ConfigRequest) -> Validity:
     try:
         if body.activity == "optimize":
             require_rewriter(config)
+            require_capped(config)
         require_answerable(config, loaded.environment, body.activity, keys=service.has_workers)
     except InputError as error:
         problems += problem_items(error)

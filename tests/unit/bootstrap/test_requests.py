@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from promptprop.bootstrap.requests import Lender, capped, load_request
+from promptprop.bootstrap.requests import Lender, capped, load_request, require_within
 from promptprop.domain.budget_config import BudgetConfig
 from promptprop.domain.errors import ConfigError, Place, Problem
 from promptprop.domain.serve_config import ServeConfig
@@ -351,3 +351,24 @@ def test_a_simulated_model_on_a_stored_dataset_names_its_world(lend: Lend) -> No
         load_request(asking("models", {"task": "offline/x"}), lend(), "0f9a")
     given = asking("models", {"task": {"model": "offline/x", "world": "data/rows.world.yaml"}})
     assert load_request(given, lend(), "0f9a").config.simulated
+
+
+@pytest.mark.parametrize(
+    ("caps", "beyond"),
+    [
+        ({"usd": "2.50"}, []),
+        ({"usd": "2.51"}, ["caps.usd"]),
+        ({"usd": "3", "calls": 101}, ["caps.calls", "caps.usd"]),
+        ({"calls": 100, "tokens": 10**12}, []),
+        ({"seconds": 61.5}, ["caps.seconds"]),
+        ({}, []),
+    ],
+)
+def test_a_cap_is_raised_no_further_than_the_servers_own(caps: dict[str, Any], beyond: list[str]) -> None:
+    most = BudgetConfig(usd="2.50", calls=100, minutes=1)
+    if not beyond:
+        require_within(caps, most)
+        return
+    with pytest.raises(ConfigError) as caught:
+        require_within(caps, most)
+    assert [str(problem.place) for problem in caught.value.problems] == beyond
