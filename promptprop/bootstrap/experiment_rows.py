@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from promptprop.bootstrap.experiments import EXPERIMENT_ID, PageRow, example_of_row
 from promptprop.domain.errors import DataError, RunNotFound
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
 
 SEED = 7
-_APPENDING = asyncio.Lock()  # two requests that add rows to one experiment shall not lose each other's
+_APPENDING: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def add_rows(
@@ -31,7 +32,7 @@ async def add_rows(
     if not EXPERIMENT_ID.fullmatch(experiment_id):
         remedy = "use 8 to 64 letters, digits, - and _, such as a UUID"
         raise DataError(f"{experiment_id[:80]!r} cannot be the id of an experiment", remedy=remedy)
-    async with _APPENDING:
+    async with _APPENDING.setdefault(asyncio.get_running_loop(), asyncio.Lock()):  # no request loses another one's rows
         known = rows_of(store, experiment_id) or []
         if len(known) + len(rows) > most:
             raise DataError(f"the experiment would have more than {most:,} rows", remedy="take fewer rows")

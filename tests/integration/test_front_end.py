@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 from openai_server import Answer, Body, OpenAIServer
-from page_server import JURORS, RUNNER, SETTINGS, Page, PageServer, row, search, wait_for
+from page_server import JURORS, RUNNER, SETTINGS, Page, PageServer, frames_in, row, search, wait_for
 
 from promptprop.domain.serve_config import ServeConfig
+from promptprop.ports import Scope
 
 Frames = list[tuple[str, dict[str, Any]]]
 REWRITER = {"models": {"rewriter": {"model": "openai/gpt-4.1-mini"}}}
@@ -515,3 +517,18 @@ def test_who_is_not_on_this_machine_needs_a_token(page: Page) -> None:
     assert answer.status == 401
     assert isinstance(answer.json["detail"], str)
     assert page.ask("POST", "/api/optimize", search("a"), **{"X-Forwarded-For": "203.0.113.9"}).status == 401
+
+
+def test_tokens_leave_the_page_alone_and_let_others_in_by_their_scope(page_server: PageServer, page: Page) -> None:
+    def secret(scope: Scope) -> str:
+        return asyncio.run(page_server.store.create_token(scope, scope))[1]
+
+    reading, running = ({"X-Forwarded-For": "203.0.113.9", "Authorization": f"Bearer {secret(one)}"}
+                        for one in ("read", "run"))  # fmt: skip
+    assert page.optimize(search("a", maxIterations=1))[-1][0] == "complete"
+    assert page.ask("GET", "/api/experiments", **reading).json["total"] == 1
+    assert page.ask("POST", "/api/optimize", search("b"), **reading).status == 403
+    answer = page.ask("POST", "/api/optimize", search("b", maxIterations=1), **running)
+    assert frames_in(answer.body)[-1][0] == "complete"
+    owners = [one.owner for one in page_server.store.runs()]
+    assert (owners[1], len(owners[0])) == ("", len(page_server.store.tokens()[0].id))

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
 
 from promptprop.bootstrap.experiment_rows import add_rows, require_dataset, rows_of
-from promptprop.domain.models import Example
 from promptprop.server.auth import Reader, Runner
-from promptprop.server.context import Context, Ctx
+from promptprop.server.context import Ctx
 from promptprop.server.frontend.answers import DatasetAnswer, RowAnswer, SplitCounts
 from promptprop.server.frontend.rows import row_json, split_counts
 from promptprop.server.frontend.shapes import DatasetBody
@@ -31,7 +30,9 @@ async def post_dataset(body: DatasetBody, context: Ctx, _caller: Runner) -> JSON
     rows = [row.page_row for row in body.rows]
     most = context.settings.serve.limits.rows
     whole, fresh = await add_rows(context.store, body.experiment_id, rows, ratios, most)
-    return JSONResponse({"experimentId": body.experiment_id, "splits": split_counts(whole), "rowIds": fresh})
+    return JSONResponse(
+        {"experimentId": body.experiment_id, "splits": split_counts([one.split for one in whole]), "rowIds": fresh}
+    )
 
 
 @router.get(
@@ -41,7 +42,8 @@ async def post_dataset(body: DatasetBody, context: Ctx, _caller: Runner) -> JSON
 )
 def count_rows(experiment_id: ExperimentId, context: Ctx, _caller: Reader) -> JSONResponse:
     """How many rows of an experiment are in each split."""
-    return JSONResponse(split_counts(_rows(context, experiment_id)))
+    dataset_id = require_dataset(context.store, experiment_id)
+    return JSONResponse(split_counts([row.split for row in context.store.rows(dataset_id)]))
 
 
 @router.get(
@@ -53,10 +55,6 @@ def show_rows(
     experiment_id: ExperimentId, split: Literal["train", "val", "test"], context: Ctx, _caller: Reader
 ) -> JSONResponse:
     """The rows of one split."""
-    rows = [row_json(example) for example in _rows(context, experiment_id)]
-    return JSONResponse([row for row in rows if row["split"] == split])
-
-
-def _rows(context: Context, experiment_id: str) -> list[Example]:
     require_dataset(context.store, experiment_id)
-    return rows_of(context.store, experiment_id) or []
+    rows = [row_json(example) for example in rows_of(context.store, experiment_id) or ()]
+    return JSONResponse([row for row in rows if row["split"] == split])

@@ -99,9 +99,13 @@ def row_json(example: Example) -> dict[str, Json]:
     }
 
 
-def split_counts(examples: Sequence[Example]) -> dict[str, int]:
-    """How many rows each split has."""
-    names = [SPLITS[example.split] for example in examples]
+def split_counts(splits: Sequence[str | None]) -> dict[str, int]:
+    """How many rows each split has.
+
+    >>> split_counts(["train", "select", None])
+    {'train': 2, 'val': 1, 'test': 0, 'total': 3}
+    """
+    names = [SPLITS[split] for split in splits]
     return {**{name: names.count(name) for name in ("train", "val", "test")}, "total": len(names)}
 
 

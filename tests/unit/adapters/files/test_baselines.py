@@ -174,3 +174,10 @@ def test_a_recording_that_cannot_be_read_is_refused_with_the_way_to_make_one(dat
     assert "--record" in refused.value.remedy
     with pytest.raises(BaselineMissing, match="there is no recording"):
         read_recording(tmp_path / "none.gz")
+
+
+def test_a_framed_prompt_reads_back_from_its_file(tmp_path: Path) -> None:
+    framed = Prompt((Message("user", "{{ as it is }}"),), True, "Do: {{ instruction }}\n{{ text }}")
+    path = tmp_path / "framed.json"
+    write_baseline(path, Baseline("router", Candidate({"main": framed}), "all", CONDITIONS, ROWS))
+    assert read_baseline(path).candidate.prompts["main"] == framed
