@@ -25,7 +25,7 @@ from promptprop.client.errors import (
     WaitedTooLong,
 )
 from promptprop.client.retrying import Retries
-from promptprop.client.values import Event, Job, Run, RunDetail
+from promptprop.client.values import Event, Run, RunDetail
 
 __all__ = [
     "ApiError",
@@ -35,7 +35,6 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Event",
-    "Job",
     "NotAllowed",
     "NotFound",
     "ProblemItem",

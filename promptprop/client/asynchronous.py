@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from promptprop.client.asynchronous_groups import AsyncGroups
 from promptprop.client.call import Call, Listing, Page
-from promptprop.client.calls import runs
 from promptprop.client.connection import (
     BASE_URL,
     TIMEOUT,
@@ -23,7 +23,6 @@ from promptprop.client.connection import (
     unreachable,
 )
 from promptprop.client.errors import ApiError, error_of
-from promptprop.client.groups import AsyncGroup, alists, awaits
 from promptprop.client.retrying import Retries
 from promptprop.client.stream import Following, OnTick
 from promptprop.client.values import Event, RunDetail
@@ -31,21 +30,7 @@ from promptprop.client.values import Event, RunDetail
 T = TypeVar("T")
 
 
-class AsyncRuns(AsyncGroup):
-    """Runs, and what they have found."""
-
-    start = awaits(runs.start)
-    evaluate = awaits(runs.evaluate)
-    get = awaits(runs.show)
-    list = alists(runs.list_runs)
-    cancel = awaits(runs.cancel)
-    pause = awaits(runs.pause)
-    resume = awaits(runs.resume)
-    remove = awaits(runs.remove)
-    history = alists(runs.history)
-
-
-class AsyncClient:
+class AsyncClient(AsyncGroups):
     """A connection to `promptprop serve`, to be closed, or used in an `async with`; for one event loop."""
 
     def __init__(
@@ -60,7 +45,7 @@ class AsyncClient:
         """`token` is PROMPTPROP_TOKEN's unless given; `timeout` in seconds holds for one answer."""
         self._http = httpx.AsyncClient(**options(base_url, token, timeout), transport=transport)
         self._retries = retries
-        self.runs = AsyncRuns(self)
+        super().__init__(self)
 
     async def __aenter__(self) -> AsyncClient:
         """The client itself."""

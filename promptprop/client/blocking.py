@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from promptprop.client.blocking_groups import Groups
 from promptprop.client.call import Call, Listing, Page
-from promptprop.client.calls import runs
 from promptprop.client.connection import (
     BASE_URL,
     TIMEOUT,
@@ -23,7 +23,6 @@ from promptprop.client.connection import (
     unreachable,
 )
 from promptprop.client.errors import ApiError, error_of
-from promptprop.client.groups import Group, lists, sends
 from promptprop.client.retrying import Retries
 from promptprop.client.stream import Following, OnTick
 from promptprop.client.values import Event, RunDetail
@@ -31,21 +30,7 @@ from promptprop.client.values import Event, RunDetail
 T = TypeVar("T")
 
 
-class Runs(Group):
-    """Runs, and what they have found."""
-
-    start = sends(runs.start)
-    evaluate = sends(runs.evaluate)
-    get = sends(runs.show)
-    list = lists(runs.list_runs)
-    cancel = sends(runs.cancel)
-    pause = sends(runs.pause)
-    resume = sends(runs.resume)
-    remove = sends(runs.remove)
-    history = lists(runs.history)
-
-
-class Client:
+class Client(Groups):
     """A connection to `promptprop serve`, to be closed, or used in a `with`. Threads may share it."""
 
     def __init__(
@@ -60,7 +45,7 @@ class Client:
         """`token` is PROMPTPROP_TOKEN's unless given; `timeout` in seconds holds for one answer."""
         self._http = httpx.Client(**options(base_url, token, timeout), transport=transport)
         self._retries = retries
-        self.runs = Runs(self)
+        super().__init__(self)
 
     def __enter__(self) -> Client:
         """The client itself."""

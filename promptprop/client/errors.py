@@ -30,8 +30,8 @@ class ProblemItem:
     """One thing that is wrong in what was sent; `place` is a dotted key or file:line:column."""
 
     message: str
-    place: str = ""
-    remedy: str = ""
+    place: str | None = None
+    remedy: str | None = None
 
     def __str__(self) -> str:
         """The problem in one line, place first."""

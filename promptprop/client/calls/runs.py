@@ -95,9 +95,14 @@ def resume(
     priority: int = 0,
 ) -> Call[Run]:
     """Let a run that stopped go on, with larger caps where they are given; nothing that was paid is paid again."""
-    caps = given(usd=None if usd is None else f"{Decimal(usd):f}", calls=calls, tokens=tokens, seconds=seconds)
-    body = {"caps": caps, "retry_errors": retry_errors, "priority": priority}
+    body = {"caps": caps(usd, calls, tokens, seconds), "retry_errors": retry_errors, "priority": priority}
     return Call("POST", path("runs", run, "resume"), reads(Run), body=body)
+
+
+def caps(usd: Decimal | str | None, calls: int | None, tokens: int | None, seconds: float | None) -> dict[str, Any]:
+    """Those caps that are given, as requests carry them."""
+    money = None if usd is None else f"{Decimal(usd):f}"
+    return given(usd=money, calls=calls, tokens=tokens, seconds=seconds)
 
 
 def remove(run: str, *, purge: bool = False) -> Call[None]:

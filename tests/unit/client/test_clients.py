@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from promptprop.client import AsyncClient, Client, NotFound, Retries, Run, Unreachable, Unreadable, WaitedTooLong
-from promptprop.client.blocking import Group
-from promptprop.client.groups import AsyncGroup
+from promptprop.client.groups import AsyncGroup, Group
 from promptprop.domain.models import Json
 
 RUN: dict[str, Any] = {
