@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from promptprop.bootstrap.requests import Lender, capped, load_request, require_within
 from promptprop.domain.budget_config import BudgetConfig
@@ -372,3 +374,66 @@ def test_a_cap_is_raised_no_further_than_the_servers_own(caps: dict[str, Any], b
     with pytest.raises(ConfigError) as caught:
         require_within(caps, most)
     assert [str(problem.place) for problem in caught.value.problems] == beyond
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1e999999999", "-"]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3),
+    max_leaves=6,
+)
+WHOLE = {
+    **ASKED,
+    "steps": None,
+    "seed": 7,
+    "max_error_rate": 0.1,
+    "optimizer": {"name": "backprop", "options": {"rounds": 2}},
+    "gate": {"metric": "label", "margin": "5pp", "replicates": [1, 3], "critical": {"tag": "t", "require": "2/3"}},
+    "roles": {"critic": {"template": "data/role.md"}},
+    "tracking": {"mlflow": {"enabled": True, "experiment": "e"}},
+    "rubric": {"features": []},
+    "metrics": [
+        {"id": "label", "type": "exact", "weight": 1, "gate": False},
+        {"id": "form", "type": "json_schema", "schema": {"type": "object", "required": ["a"]}},
+        {"id": "words", "type": "regex", "pattern": "[a-z]+", "mode": "search"},
+        {"id": "panel", "type": "jury", "aggregate": "median", "rubric": "auto"},
+    ],
+}
+
+
+def ways(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to everything below a value."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [way for step, inner in below for way in [(*path, step), *ways(inner, (*path, step))]]
+
+
+@given(changes=st.lists(st.tuples(st.sampled_from(ways(WHOLE)), ODD), min_size=1, max_size=3), as_yaml=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_anywhere_is_read_or_refused_in_the_one_way(
+    changes: list[tuple[tuple[Any, ...], Any]], as_yaml: bool, lend: Lend
+) -> None:
+    whole: Any = copy.deepcopy(WHOLE)
+    for way, value in changes:
+        below = whole
+        for step in way[:-1]:
+            inside = isinstance(below, dict) and step in below
+            inside |= isinstance(below, list) and isinstance(step, int) and step < len(below)
+            below = below[step] if inside else None
+        if isinstance(below, dict) or (isinstance(below, list) and isinstance(way[-1], int) and way[-1] < len(below)):
+            below[way[-1]] = value
+    lender = lend(budget={"usd": 5})
+    told = ""
+    try:
+        loaded = load_request(json.dumps(whole) if as_yaml else whole, lender)
+    except ConfigError as error:
+        told = str(error)
+    assert str(lender.folder) not in told
+    if told:
+        return
+    assert loaded.config.budget.usd is not None
+    assert loaded.config.budget.usd <= 5
+    json.dumps(loaded.config.snapshot(), allow_nan=False)
