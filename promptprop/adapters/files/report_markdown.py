@@ -59,8 +59,10 @@ def _claim(report: Report) -> list[str]:
     lines = [f"**{plain(sentence)}**{p_text}", ""]
     if looks := looks_sentence(history):
         lines += [f"This is {looks}.", ""]
-    rows = [["seed", *_standing(report.seed)], ["winner", *_standing(report.winner)]]
-    lines += table_lines(["", "select", "sealed test", "USD per 1000 rows", "characters"], rows)
+    trained = "train" in history.record(report.seed.id).scores and report.seed.select is None
+    named = (("seed", report.seed), ("winner", report.winner))
+    rows = [[name, *_standing(one, history if trained else None)] for name, one in named]
+    lines += table_lines(["", "train" if trained else "select", "sealed test", "USD per 1000 rows", "characters"], rows)
     if report.delta is not None and report.changed:
         lines += ["", f"Δ on the sealed test: {gain(report.delta)} points."]
     if sentence := origin_sentence(report):
@@ -78,10 +80,11 @@ def _overrides(history: History) -> list[str]:
     ]
 
 
-def _standing(standing: Standing) -> list[str]:
+def _standing(standing: Standing, trained: History | None) -> list[str]:
+    """A prompt's line; `trained` is the history of a run that has scored on train alone."""
     cost = standing.usd_per_1000_rows
     return [
-        score(standing.select),
+        score(trained.record(standing.id).scores.get("train") if trained else standing.select),
         score(standing.test),
         "–" if cost is None else dollars(cost),
         f"{standing.length:,}",
