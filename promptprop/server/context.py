@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from promptprop.bootstrap.models_reach import SharedReach
 from promptprop.bootstrap.uploads import Uploads
+from promptprop.server.finished import FinishedReports
 from promptprop.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Context:
     workers: Supervisor | None = None
     uploads: Uploads = field(default_factory=Uploads, repr=False)
     draining: bool = False
+    finished: FinishedReports = field(default_factory=FinishedReports, repr=False)
     reach: SharedReach = field(init=False, repr=False)
     pings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PINGS), repr=False)
 

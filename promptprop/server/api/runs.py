@@ -193,12 +193,12 @@ def accepted(context: Context, run_id: str) -> JSONResponse:
 def detail_of(context: Context, reference: str) -> RunDetail:
     """A run with its report; what the queue knows is left open."""
     run_id = context.store.run(reference).id
-    report = context.service.engine.report(run_id)
-    summary = summary_of_head(context.store.run_head(run_id))
+    head = context.store.run_head(run_id)
+    engine, summary = context.service.engine, summary_of_head(head)
     row = context.store.progress([run_id]).get(run_id)
     return RunDetail.model_construct(
         **dict(summary),
-        report=report_document(report),
+        report=context.finished.of(head, lambda: report_document(engine.report(run_id))),
         job=None,
         progress=progress_json(row.body if row else None),
         waiting_for_review=context.store.pending_review(run_id) is not None,
