@@ -20,7 +20,7 @@ SEED = Candidate({"main": Prompt.of("{{ text }}")})
 def test_scores_stand_under_the_split_that_the_search_went_by(split: str) -> None:
     score = Estimate(0.4, 0.25, 0.5, 9)
     events = [
-        facts.RunStarted("n", "optimize", "iterate", 7, {split: 9}, {}, {}, False),
+        facts.RunStarted("n", "optimize", "iterate", 7, {split: 9, "test": 0}, {}, {}, False),
         facts.CandidateProposed(0, SEED.id, (), "seed", "as given", 10),
         facts.CandidateScored(1, SEED.id, split, score, 0, {}),
         facts.RunFinished("rounds"),
