@@ -222,7 +222,8 @@ def _rows(store: SqlStore, before: Stand, after: Stand, wanted: str | None) -> t
     searches = [side for side in (before, after) if side.searched]
     if wanted == "all" or (wanted is None and not searches):
         return "all", None
-    parts = [_parts(store, side) for side in searches or (before, after)]
+    sides = {side.run.id: side for side in searches or (before, after)}  # rows of one run are split once
+    parts = [_parts(store, side) for side in sides.values()]
     answered = [{one.example_id for one in side.answers.evaluations} for side in (before, after)]
     for name in (wanted,) if wanted else SPLITS:
         rows = set.intersection(*(part.get(name, set()) for part in parts))

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from promptprop.bootstrap.models_reach import SharedReach
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 PINGS = 4  # models that are tried at once
+HEAVY = 2  # answers for which all evaluations of a run are read, at once: each takes a core for seconds
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Context:
     draining: bool = False
     finished: FinishedReports = field(default_factory=FinishedReports, repr=False)
     reach: SharedReach = field(init=False, repr=False)
+    heavy: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HEAVY), repr=False)
     pings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PINGS), repr=False)
 
     def __post_init__(self) -> None:

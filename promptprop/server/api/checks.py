@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
@@ -34,6 +35,7 @@ GROUPS = ("worse", "better", "critical_rows", "missing_rows")
 CacheMode = Literal["read-write", "read", "off", "refresh"]
 CheckForm = Literal["json", "md", "junit"]
 MEDIA: dict[CheckForm, str] = {"json": "application/json", "md": "text/markdown", "junit": "application/xml"}
+NO_FILE = "request"  # where a configuration that was sent stands, in the place of a file's name
 REFERENCE = r"^[^\x00-\x1f\x7f]+$"
 
 
@@ -157,7 +159,7 @@ async def begin_check(
         },
     },
 )
-def show_check(
+async def show_check(
     run: RunRef,
     request: Request,
     context: Ctx,
@@ -167,13 +169,19 @@ def show_check(
     ] = None,
 ) -> Response:
     """A check with its verdict; as Markdown or JUnit once it is over."""
+    wanted = form_of(request, form, MEDIA)
+    return await to_thread.run_sync(_check, context, run, wanted, limiter=context.heavy)
+
+
+def _check(context: Context, reference: str, wanted: CheckForm) -> Response:
+    """The answer in this form. Raises NotFound, NotPossible."""
     from promptprop.bootstrap.gate_document import junit_of, markdown_of
 
-    found = _documented(context, run)
-    wanted, headers = form_of(request, form, MEDIA), {"Vary": "Accept"}
+    found, headers = _documented(context, reference), {"Vary": "Accept"}
     if wanted == "json":
         document = _shown(found[0]) if found else None
-        answer = CheckDetail.model_construct(**dict(head_now(context, context.store.run(run).id)), document=document)
+        head = head_now(context, context.store.run(reference).id)
+        answer = CheckDetail.model_construct(**dict(head), document=document)
         return JSONResponse(answer.model_dump(mode="json"), headers=headers)
     if found is None:
         raise NotPossible("this check is not over, so that there is no report of it", remedy="wait, or ask for JSON")
@@ -202,5 +210,6 @@ def _shown(document: dict[str, Json]) -> dict[str, Json]:
 
     counts = {name: len(document[name]) for name in GROUPS}
     kept = {name: document[name][:SHOWN] for name in GROUPS}
-    shown: dict[str, Json] = redact_value({**document, **kept, "counts": counts})
+    named = {} if document["file"] != NO_FILE else {"file": ""}
+    shown: dict[str, Json] = redact_value({**document, **kept, **named, "counts": counts})
     return shown

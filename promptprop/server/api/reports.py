@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -11,7 +12,7 @@ from pydantic import BaseModel, Field
 from promptprop.domain.models import Json
 from promptprop.server.api.shapes import Estimate, RunRef, report_document
 from promptprop.server.auth import Reader
-from promptprop.server.context import Ctx
+from promptprop.server.context import Context, Ctx
 from promptprop.server.formats import form_of
 from promptprop.server.problems import answers
 
@@ -120,7 +121,7 @@ def show_report(run: RunRef, request: Request, context: Ctx, _caller: Reader, fo
 
 
 @router.get("/compare", responses=answers(404, 409))
-def compare(
+async def compare(
     context: Ctx,
     _caller: Reader,
     before: Annotated[Reference, Query(alias="a")],
@@ -130,6 +131,10 @@ def compare(
     ] = None,
 ) -> Comparison:
     """Whether prompt `b` is better than prompt `a`, by the rows that both have answered."""
+    return await to_thread.run_sync(_comparison, context, before, after, split, limiter=context.heavy)
+
+
+def _comparison(context: Context, before: str, after: str, split: str | None) -> Comparison:
     from promptprop.adapters.logs import redact_value
     from promptprop.bootstrap.comparing import Side, comparison_of
     from promptprop.bootstrap.comparison_document import comparison_json
