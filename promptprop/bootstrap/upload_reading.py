@@ -10,8 +10,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from promptprop.adapters.files.datasets import Columns
 
 PIECE = 1 << 20
+LONGEST_ROW = 2_000_000  # characters as JSON: a page of rows is read into the server's memory
 CPU_MARGIN = 10  # seconds, after which a reader that nobody waits for ends by itself
 
 
@@ -57,10 +58,19 @@ def read(wanted: Mapping[str, Json]) -> dict[str, Json]:
     inputs = tuple(wanted["columns"]["inputs"])
     columns = Columns(**{**wanted["columns"], "inputs": inputs})
     file = unpacked(Path(wanted["file"]), wanted["size"])
-    examples = read_examples(str(file), columns, wanted["format"], wanted["rows"])
+    examples = bounded(read_examples(str(file), columns, wanted["format"], wanted["rows"]))
     if wanted["purpose"] == "store":
         return _stored(wanted["name"], examples)
     return _checked(examples, columns, wanted["split"])
+
+
+def bounded(examples: Iterable[Example]) -> Iterator[Example]:
+    """The examples, as long as each is one that can be shown. Raises DataError for a larger one."""
+    for example in examples:
+        if len(json.dumps(asdict(example))) > LONGEST_ROW:
+            message = f"the row {example.id[:80]!r} holds more than {LONGEST_ROW:,} characters"
+            raise DataError(message, remedy="cut what no model reads")
+        yield example
 
 
 def unpacked(file: Path, most: int) -> Path:

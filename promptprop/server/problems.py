@@ -19,10 +19,12 @@ from promptprop.bootstrap.service import NotFound, NotPossible, TooManyRuns
 from promptprop.bootstrap.uploads import Busy, TooLarge
 from promptprop.domain import errors
 from promptprop.domain.errors import InputError, PromptPropError
+from promptprop.domain.models import storable
 from promptprop.server.guards.answers import MEDIA_TYPE, problem_body
 
 log = logging.getLogger("promptprop.server")
 SHOWN = 50  # problems that one answer lists
+LONGEST_PLACE = 300  # characters: a key may be anything
 
 # The first class that fits decides, so subclasses come before their bases.
 STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
@@ -116,8 +118,8 @@ def status_of(error: PromptPropError) -> int:
 
 def told(text: str) -> str:
     """A text as strangers may see it: no secrets, and no paths of the machine beyond the project."""
-    folder = str(Path.cwd())
-    return redact(text).replace(f"{folder}/", "").replace(folder, ".") if folder != "/" else redact(text)
+    text, folder = storable(redact(text)), str(Path.cwd())
+    return text.replace(f"{folder}/", "").replace(folder, ".") if folder != "/" else text
 
 
 def problem(
@@ -146,8 +148,18 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to an error of the tree. What went wrong inside is logged, and not shown."""
     if not isinstance(error, PromptPropError) or status_of(error) == 500:
         return of_failure(request, error)
-    problems = [one.model_dump(exclude_none=True) for one in problem_items(error)]
-    return problem(request, status_of(error), error.code, error.message, remedy=error.remedy, problems=problems)
+    items = problem_items(error)
+    remedy = error.remedy or (items[0].remedy or "" if len(items) == 1 else "")
+    problems = [one.model_dump(exclude_none=True) for one in items]
+    detail = sentence_of(items) or error.message
+    return problem(request, status_of(error), error.code, detail, remedy=remedy, problems=problems)
+
+
+def sentence_of(items: Sequence[ProblemItem]) -> str:
+    """The first three problems in a line."""
+    shown = [f"{one.place}: {one.message}" if one.place else one.message for one in items[:3]]
+    more = [f"and {len(items) - len(shown)} more"] if len(items) > len(shown) else []
+    return "; ".join([*shown, *more])
 
 
 def problem_items(error: PromptPropError) -> list[ProblemItem]:
@@ -171,11 +183,12 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 def of_validation(request: Request, error: Exception) -> JSONResponse:
     """The answer to a body, path or query that does not fit its schema."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    problems = [
-        {"place": ".".join(str(part) for part in one["loc"]), "message": told(str(one["msg"]))} for one in found
+    items = [
+        ProblemItem(place=told(".".join(map(str, one["loc"]))[:LONGEST_PLACE]), message=told(str(one["msg"])))
+        for one in found[:SHOWN]
     ]
-    sentence = "; ".join(f"{one['place']}: {one['message']}" for one in problems[:3]) or "the request does not fit"
-    return problem(request, 422, "invalid", sentence, problems=problems)
+    problems = [one.model_dump(exclude_none=True) for one in items]
+    return problem(request, 422, "invalid", sentence_of(items) or "the request does not fit", problems=problems)
 
 
 def of_http(request: Request, error: Exception) -> JSONResponse:

@@ -141,6 +141,13 @@ async def test_an_upload_is_bounded_in_bytes_in_rows_and_unpacked(small: Station
     assert (damaged.status_code, "damaged" in damaged.text) == (422, True)
 
 
+async def test_a_row_that_no_model_reads_is_refused(server: Station) -> None:
+    body = json.dumps({"id": "long", "text": "x" * 2_000_001, "label": "a"})
+    async with server.client() as client:
+        refused = await upload(client, body)
+    assert (refused.status_code, "'long'" in refused.text) == (422, True)
+
+
 async def test_rows_are_looked_at_and_not_stored(server: Station) -> None:
     twice = JSONL + json.dumps({"id": "r40", "text": "message 0", "label": "b"}) + "\n"
     async with server.client() as client:
