@@ -176,6 +176,7 @@ class LimitsConfig(ConfigModel):
     json_mb: Positive = Field(8, description="Size of any other request's body in megabytes.")
     rate_per_minute: Positive = Field(12_000, description="Requests a minute of one token, and of one address.")
     guesses_per_minute: Positive = Field(10, description="Refused tokens a minute of one address.")
+    open: Positive = Field(500, description="Requests of one address under way at once, streams among them.")
     rows: Positive = Field(100_000, description="Rows of a dataset that a run reads.")
     timeout: Seconds = Field(600.0, description="Longest timeout and patience of a request's model: 60s, 10m.")
     concurrency: Positive = Field(64, description="Most requests in flight to one model.")

@@ -29,6 +29,7 @@ class GuardSettings:
     origins: tuple[str, ...] = ()
     rate_per_minute: int = 12_000
     guesses_per_minute: int = 10
+    most_open: int = 500
     bodies: BodyLimits = field(default_factory=BodyLimits)
     probes: tuple[str, ...] = PROBES
     trail: Trail | None = None
@@ -43,6 +44,7 @@ class GuardSettings:
             origins=serve.origins,
             rate_per_minute=limits.rate_per_minute,
             guesses_per_minute=limits.guesses_per_minute,
+            most_open=limits.open,
             bodies=BodyLimits(json=limits.json_mb * MB, upload=limits.body_mb * MB, uploads=UPLOADS),
             trail=trail,
         )
@@ -57,7 +59,7 @@ def guarded(app: ASGIApp, settings: GuardSettings) -> ASGIApp:
     that nothing is read for whoever asks too often; and bodies come last, next to who reads them.
     """
     app = Bodies(app, settings.bodies)
-    app = Rates(app, settings.rate_per_minute, settings.guesses_per_minute)
+    app = Rates(app, settings.rate_per_minute, settings.guesses_per_minute, settings.most_open)
     app = Origins(app, settings.origins)
     app = Hosts(app, settings.hosts, settings.probes)
     app = Audit(app, settings.trail) if settings.trail is not None else app

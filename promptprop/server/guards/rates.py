@@ -61,10 +61,18 @@ class Rates:
     """
 
     def __init__(
-        self, app: ASGIApp, per_minute: int, guesses_per_minute: int, *, clock: Clock = time.monotonic
+        self,
+        app: ASGIApp,
+        per_minute: int,
+        guesses_per_minute: int,
+        most_open: int = 500,
+        *,
+        clock: Clock = time.monotonic,
     ) -> None:
-        """Wrap `app`."""
+        """Wrap `app`; at most so many requests of an address are under way at once."""
         self.app = app
+        self._most_open = most_open
+        self._open: dict[str, int] = {}
         self._addresses = Buckets(per_minute, per_minute * BURST, clock=clock)
         self._tokens = Buckets(per_minute, per_minute * BURST, clock=clock)
         self._guesses = Buckets(guesses_per_minute, guesses_per_minute, clock=clock)
@@ -88,7 +96,16 @@ class Rates:
                 self._judge(address, token, message["status"])
             await send(message)
 
-        await self.app(scope, receive, watched)
+        if self._open.get(address, 0) >= self._most_open:
+            await _too_often(scope, send, 1, "open", "too many requests of this address are under way")
+            return
+        self._open[address] = self._open.get(address, 0) + 1
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
 
     def _judge(self, address: str, token: str, status: int) -> None:
         """Learn from an answer whether a token is good."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import pytest
@@ -148,3 +149,28 @@ async def test_a_refusal_says_when_to_come_back_in_whole_seconds() -> None:
     guard = Rates(Echo(), 1, 10, clock=Hand())
     await call(guard)
     assert (await call(guard)).header("retry-after") == str(math.ceil(60))
+
+
+async def test_streams_of_one_address_are_bounded_in_number_and_let_go_when_they_end() -> None:
+    going, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.release()
+        await going.wait()
+        if scope["path"] == "/broken":
+            raise ValueError("mine")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Rates(streaming, 12_000, 10, 2)
+    tasks = [asyncio.create_task(call(guard, path)) for path in ("/x", "/broken")]
+    for _ in tasks:
+        await begun.acquire()
+    refused = await call(guard)
+    assert (refused.status, refused.json["code"], refused.header("retry-after")) == (429, "open", "1")
+    other = asyncio.create_task(call(guard, client="192.0.2.1"))
+    going.set()
+    assert (await other).status == 200
+    assert isinstance((await asyncio.gather(*tasks, return_exceptions=True))[1], ValueError)
+    assert (await call(guard)).status == 200
+    assert guard._open == {}
