@@ -15,6 +15,8 @@ from promptprop.domain.models import Json
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.bootstrap.checks import CheckRequest
+    from promptprop.bootstrap.gates import Outlook
     from promptprop.domain.people import Wish
     from promptprop.domain.serve_config import ServeConfig
     from promptprop.ports import RunRow
@@ -106,6 +108,23 @@ class Service:
             return await create_run(self.store, prepared, activity, options, owner=order.owner)
 
         return await self.submit(create, order)
+
+    async def check(self, loaded: LoadedConfig, request: CheckRequest, order: Order) -> tuple[RunRow, Outlook]:
+        """Store a new check, hand it to the workers, and tell what it will see.
+
+        Raises what `begin` does, BaselineMissing, and NotComparable.
+        """
+        from promptprop.bootstrap.checks import begin_check
+        from promptprop.bootstrap.models import require_answerable
+
+        told: list[Outlook] = []
+        keys, most = self.has_workers, self.serve.limits.rows
+        await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, "check", keys=keys)
+
+        async def create() -> RunRow:
+            return await begin_check(self.store, loaded, request, told.append, owner=order.owner, most_rows=most)
+
+        return await self.submit(create, order), told[0]
 
     async def submit(self, create: Callable[[], Coroutine[Any, Any, RunRow]], order: Order) -> RunRow:
         """Store what `create` makes, where the owner may have one more run, and hand it to the workers.

@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from promptprop.bootstrap.gates import Outlook
 from promptprop.bootstrap.service import NotFound, NotPossible
 from promptprop.domain.models import Json
 from promptprop.server.api.runs import (
@@ -113,16 +112,15 @@ async def begin_check(
     body: CheckBody, request: Request, context: Ctx, caller: Runner, key: IdempotencyKey = None
 ) -> CheckBegun:
     """Begin a check as a job. `Location` names it."""
-    from promptprop.bootstrap import checks
     from promptprop.bootstrap.baselines import allowed_aspects
-    from promptprop.ports import RunRow
+    from promptprop.bootstrap.checks import CheckRequest, gate_settings
     from promptprop.services.again import Call
 
     async def begin() -> JSONResponse:
-        service, told = context.service, list[Outlook]()
+        service = context.service
         loaded = await run_in_threadpool(service.load, body.config, body.yaml, body.dataset)
-        asked = checks.CheckRequest(
-            settings=checks.gate_settings(loaded, body.max_replicates),
+        asked = CheckRequest(
+            settings=gate_settings(loaded, body.max_replicates),
             baseline=body.baseline,
             split=body.split,
             cache=body.cache,
@@ -131,18 +129,13 @@ async def begin_check(
             remembered={"call": Call("CONFIG", body.split).as_json()},
             confined=True,
         )
-
-        async def create() -> RunRow:
-            most = service.serve.limits.rows
-            return await checks.begin_check(context.store, loaded, asked, told.append, owner=caller.id, most_rows=most)
-
-        run = await service.submit(create, order_of(caller, body.priority))
+        run, outlook = await service.check(loaded, asked, order_of(caller, body.priority))
         answer = CheckBegun.model_construct(
             **dict(head_now(context, run.id)),
-            rows=told[0].rows,
-            smallest_drop=told[0].smallest,
-            power_at_margin=told[0].power_at_margin,
-            most_calls=told[0].most_calls,
+            rows=outlook.rows,
+            smallest_drop=outlook.smallest,
+            power_at_margin=outlook.power_at_margin,
+            most_calls=outlook.most_calls,
         )
         return JSONResponse(answer.model_dump(mode="json"), 202, headers={"Location": f"/api/v1/checks/{run.id}"})
 

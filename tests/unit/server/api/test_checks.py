@@ -117,6 +117,19 @@ async def test_a_check_counts_among_the_runs_of_its_owner(full_server: Station, 
     assert second.status_code == 429
 
 
+async def test_a_check_that_could_only_fail_is_not_begun(full_server: Station, finished: Finished) -> None:
+    sent = {
+        "config": config(gate=GATE, models={"task": "openai/gpt-5-mini"}),
+        "baseline": finished.optimization + ":seed",
+    }
+    async with full_server.client() as client:
+        no_key = await client.post("/checks", json=sent)
+        metric = await client.post("/checks", json={**sent, "config": config(gate={"metric": "none"})})
+        neither = await client.post("/checks", json={"baseline": "x@1"})
+    assert [answer.status_code for answer in (no_key, metric, neither)] == [422, 422, 400]
+    assert full_server.queue.jobs == {}
+
+
 async def test_other_runs_are_no_checks(full_server: Station, finished: Finished) -> None:
     async with full_server.client() as client:
         answer = await client.get(f"/checks/{finished.optimization}")
