@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -179,7 +180,9 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         reason = error.strerror or str(error)
+        taken = error.errno == errno.EADDRINUSE
         remedy = "end what listens there, or name another port with --port"
+        remedy = remedy if taken else "name an address of this machine with --host, and a port that you may listen on"
         raise UsageError(f"cannot listen on {host} port {port}: {reason}", remedy=remedy) from error
     return made
 
