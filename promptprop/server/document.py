@@ -10,7 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
 from promptprop.server import problems
+from promptprop.server.etags import PREFIX
 
+JSON = "application/json"
 SUPPOSED = ("HTTPValidationError", "ValidationError")  # errors as the framework would tell them
 
 
@@ -44,10 +46,12 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     schema = problems.ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     schemas["ProblemDetails"] = schema
-    for operations in document.get("paths", {}).values():
-        for operation in operations.values():
+    for path, operations in document.get("paths", {}).items():
+        for method, operation in operations.items():
             if operation.get("security"):
                 operation["security"] = [*operation["security"], {}]  # a program on this machine needs none
+            if method == "get" and path.startswith(PREFIX) and JSON in operation["responses"]["200"].get("content", {}):
+                operation["responses"]["304"] = {"description": "The tag in If-None-Match still holds."}
     app.openapi_schema = document
     return document
 

@@ -68,7 +68,7 @@ class DatasetItem(BaseModel):
     split: str | None = Field(description="As the file said.")
 
 
-class Part(BaseModel):
+class SplitPart(BaseModel):
     """The rows of one split."""
 
     rows: int
@@ -78,9 +78,9 @@ class Part(BaseModel):
 class SplitPlan(BaseModel):
     """Where rows would go."""
 
-    train: Part
-    select: Part
-    test: Part
+    train: SplitPart
+    select: SplitPart
+    test: SplitPart
     carried: bool = Field(
         description="Whether the rows carry splits of their own: then shares and seed change nothing."
     )
@@ -196,8 +196,8 @@ def plan_split(dataset: DatasetId, context: Ctx, _caller: Reader, shares: Annota
     return SplitPlan(**parts, carried=any(row.split for row in rows))
 
 
-def part_of(part: Sequence[Row], rows: Sequence[Row]) -> Part:
+def part_of(part: Sequence[Row], rows: Sequence[Row]) -> SplitPart:
     """What one split holds; labels are told where there are few of them."""
     kinds = len({row.stratum for row in rows})
     counted = Counter(row.stratum for row in part if row.stratum) if kinds <= len(rows) / 4 else Counter[str]()
-    return Part(rows=len(part), labels=dict(counted.most_common(LABELS)))
+    return SplitPart(rows=len(part), labels=dict(counted.most_common(LABELS)))

@@ -126,7 +126,7 @@ class ExperimentDetail(Head):
     prompt_versions: list[VersionAnswer]
 
 
-class SplitCounts(BaseModel):
+class SplitAnswer(BaseModel):
     """How many rows each split has."""
 
     train: int
@@ -139,7 +139,7 @@ class DatasetAnswer(Answer):
     """The rows of an experiment, counted, and the ids of those that were added."""
 
     experiment_id: str
-    splits: SplitCounts
+    splits: SplitAnswer
     row_ids: list[str]
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from promptprop.bootstrap.experiment_rows import add_rows, require_dataset, rows_of
 from promptprop.server.auth import Reader, Runner
 from promptprop.server.context import Ctx
-from promptprop.server.frontend.answers import DatasetAnswer, RowAnswer, SplitCounts
+from promptprop.server.frontend.answers import DatasetAnswer, RowAnswer, SplitAnswer
 from promptprop.server.frontend.rows import row_json, split_counts
 from promptprop.server.frontend.shapes import DatasetBody
 from promptprop.server.problems import answers
@@ -38,7 +38,7 @@ async def post_dataset(body: DatasetBody, context: Ctx, _caller: Runner) -> JSON
 @router.get(
     "/api/dataset/{experiment_id}",
     response_model=None,
-    responses={**answers(404), 200: {"model": SplitCounts, "description": "How many rows each split has."}},
+    responses={**answers(404), 200: {"model": SplitAnswer, "description": "How many rows each split has."}},
 )
 def count_rows(experiment_id: ExperimentId, context: Ctx, _caller: Reader) -> JSONResponse:
     """How many rows of an experiment are in each split."""

@@ -56,3 +56,7 @@ async def test_a_wrong_method_is_told_all_the_right_ones(tmp_path: Path, monkeyp
         answer = await client.put("/runs", json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
         assert answer.json()["code"] == "method_not_allowed"
+
+
+async def test_schemas_are_named_as_a_reader_would(document: dict[str, Any]) -> None:
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
