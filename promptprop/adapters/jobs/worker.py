@@ -21,7 +21,7 @@ from promptprop.domain.models import Json
 log = logging.getLogger("promptprop.jobs")
 
 Job = Callable[[str], Awaitable[Mapping[str, Json]]]
-POLL_SECONDS = 0.4  # how soon a queued job is seen; each look takes 2 ms of processor time
+POLL_SECONDS = 0.45  # how soon a queued job is seen; each look takes 2 ms of processor time
 SERVER_POLL_SECONDS = 0.8  # and 4 ms at a server
 ROUND_SECONDS = 5.0  # how soon what others left behind is seen
 MOST_STARTS = 10  # of one job: one whose workers die again and again is given up; drains do not count
@@ -100,6 +100,7 @@ class Worker:
             "sys_db_pool_size": 4,
             "max_executor_threads": 8,
             "notification_listener_polling_interval_sec": SELDOM_SECONDS,  # nobody here waits for notifications
+            "notification_coalesce_sec": SELDOM_SECONDS,  # nor sends any: DBOS would look for some each 10 ms
             "scheduler_polling_interval_sec": SELDOM_SECONDS,  # nor is anything scheduled
             "run_migrations": False,
         }
