@@ -112,7 +112,7 @@ class AsyncClient(AsyncGroups):
         return await self.runs.get(run)
 
     async def _attempt(self, call: Call[Any], headers: dict[str, str]) -> httpx.Response | httpx.TransportError:
-        sent = request_of(call, headers)
+        sent = request_of(call, headers, self._http.timeout)
         if isinstance(call.upload, Path):
             sent["content"] = achunks(call.upload)
         try:

@@ -110,7 +110,7 @@ class Client(Groups):
         return self.runs.get(run)
 
     def _attempt(self, call: Call[Any], headers: dict[str, str]) -> httpx.Response | httpx.TransportError:
-        sent = request_of(call, headers)
+        sent = request_of(call, headers, self._http.timeout)
         if isinstance(call.upload, Path):
             sent["content"] = chunks(call.upload)
         try:

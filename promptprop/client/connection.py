@@ -17,6 +17,7 @@ from promptprop.client.errors import Unreachable
 BASE_URL = "http://127.0.0.1:8000"
 TOKEN_VARIABLE = "PROMPTPROP_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT = 60.0
+UPLOAD_SECONDS = 240.0  # a server takes three minutes at most to read what it was sent
 CHUNK = 256 * 1024
 
 
@@ -44,11 +45,13 @@ def headers_of(call: Call[Any]) -> dict[str, str]:
     return own
 
 
-def request_of(call: Call[Any], headers: Mapping[str, str]) -> dict[str, Any]:
+def request_of(call: Call[Any], headers: Mapping[str, str], timeout: httpx.Timeout) -> dict[str, Any]:
     """What httpx is to send, a streamed body apart."""
     sent: dict[str, Any] = {"method": call.method, "url": call.path, "params": call.query(), "headers": headers}
     if call.body is not None:
         sent["json"] = call.body
+    if call.upload is not None and timeout.read is not None:
+        sent["timeout"] = reading(timeout, max(timeout.read, UPLOAD_SECONDS))
     if isinstance(call.upload, bytes):
         sent["content"] = call.upload
     return sent

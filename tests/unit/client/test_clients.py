@@ -49,6 +49,10 @@ class Canned:
         self.asked: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        return self.answer(request)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -57,7 +61,7 @@ class Canned:
 
     async def acall(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
-        return self(request)
+        return self.answer(request)
 
 
 class Bytes(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -252,6 +256,37 @@ async def test_a_file_is_sent_as_yaml(either: Callable[..., Either], tmp_path: P
     assert sent == {"activity": "evaluate", "yaml": "task: ü\n", "rows": ["r1"], "split": "test"}
     with pytest.raises(ValueError, match="Path"):
         here.client.runs.start("run.yaml")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_rows_are_sent_as_they_are_with_their_length_and_a_long_time_to_read_them(
+    either: Callable[..., Either], tmp_path: Path, packed: bool
+) -> None:
+    rows = tmp_path / ("rows.csv.gz" if packed else "rows.csv")
+    rows.write_bytes(b"x" * 600_000)
+    stored = {"id": "d1", "name": "rows", "size": 1, "created_at": "2026-01-02T03:04:05Z", "columns": [], "splits": {}}
+    canned = Canned(httpx.ReadError("cut"), httpx.Response(201, json=stored))
+    here = either(canned)
+    assert (await here.of(here.client.datasets.upload(rows, ["a", "b"], expected="c"))).id == "d1"
+    for asked in canned.asked:
+        assert asked.content == rows.read_bytes()
+        assert asked.headers["content-length"] == "600000"
+        assert asked.extensions["timeout"]["read"] == 240.0
+        assert asked.url.params.multi_items() == [
+            ("name", "rows"), ("format", "csv"), ("inputs", "a"), ("inputs", "b"), ("expected", "c"),
+        ]  # fmt: skip
+
+
+async def test_columns_that_there_are_not_are_refused_before_anything_is_sent(either: Callable[..., Either]) -> None:
+    here = either(Canned())
+    with pytest.raises(ValueError, match="lable"):
+        here.client.datasets.upload(b"", ["a"], form="csv", lable="c")
+    with pytest.raises(ValueError, match="list of columns"):
+        here.client.datasets.upload(b"", "text", form="csv")
+    with pytest.raises(ValueError, match="form="):
+        here.client.datasets.upload(b"", ["a"])
+    with pytest.raises(ValueError, match="empty"):
+        here.client.runs.get("")
 
 
 def test_a_client_closes_with_its_with_block() -> None:
