@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from promptprop.adapters.storage.connection import chunks
 from promptprop.adapters.storage.database import Database
@@ -42,7 +42,7 @@ class ResultRows(Database):
     def cell_evaluations(self, run_id: str, candidate_ids: Sequence[str], example_id: str) -> list[Evaluation]:
         """The answers of these candidates to one row, by replicate."""
         found = [evaluation_of(row) for row in self._cells(run_id, candidate_ids, [example_id], evaluations.columns)]
-        return sorted(found, key=lambda one: one.replicate)
+        return sorted(found, key=lambda one: (one.replicate, one.candidate_id))
 
     def cell_scores(self, run_id: str, candidate_ids: Sequence[str], example_ids: Sequence[str]) -> list[CellScore]:
         """The scores of these candidates on these rows, one for each answer."""
@@ -74,8 +74,9 @@ class ResultRows(Database):
 def _is_newest() -> ColumnElement[bool]:
     """Whether nothing was stored for the same cell later.
 
-    Ids are compared by their difference: SQLite would take the index over them, and read all of the run for each row.
+    As a question to each row, which both databases answer by the index over cells, and for the rows of a page alone.
+    `NOT EXISTS` lets PostgreSQL join all of a run with itself; plain ids let SQLite take the index over those.
     """
     later = evaluations.alias("later")
     same = [later.c[name] == TABLE[name] for name in ("run_id", "candidate_id", "example_id", "replicate")]
-    return ~select(later.c.id).where(*same, later.c.id - TABLE.id > 0).exists()
+    return select(func.max(later.c.id + 0)).where(*same).scalar_subquery() == TABLE.id

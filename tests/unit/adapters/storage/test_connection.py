@@ -92,3 +92,10 @@ def test_a_url_that_is_none_is_told_without_its_password() -> None:
 def test_a_disk_that_refuses_is_told_with_what_may_be_behind_it() -> None:
     error = translate(sqlite3.OperationalError("disk I/O error"))
     assert "quota" in error.remedy
+
+
+def test_a_server_compiles_no_reads(postgres_url: str) -> None:
+    with make_engine(postgres_url, "read").connect() as reader, make_engine(postgres_url, "write").connect() as writer:
+        assert reader.exec_driver_sql("SHOW jit").scalar() == "off"
+        assert not reader.connection.dbapi_connection.info.transaction_status  # type: ignore[union-attr]  # it is idle
+        assert writer.exec_driver_sql("SELECT 1").scalar() == 1
