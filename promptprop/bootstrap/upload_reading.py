@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 LONGEST_ROW = 2_000_000  # characters as JSON: a page of rows is read into the server's memory
+NICE = 5
 CPU_MARGIN = 10  # seconds, after which a reader that nobody waits for ends by itself
 
 
@@ -42,7 +43,9 @@ def main() -> None:
 
 
 def _limit(memory: int, seconds: int) -> None:
-    """Bound what this process may take, where the system can do so."""
+    """Bound what this process may take, where the system can do so; the server goes first."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICE)
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

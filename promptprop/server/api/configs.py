@@ -6,9 +6,9 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from promptprop.domain.errors import InputError, ModelError, UsageError
 from promptprop.domain.models import Json
@@ -96,7 +96,7 @@ class PlanDocument(BaseModel):
 @router.post("/configs/validate", responses=answers(413, 415))
 async def validate_config(body: ConfigRequest, context: Ctx, _caller: Runner) -> Validity:
     """Everything that is wrong with a configuration, its prompts and its data, at once. Free; stores nothing."""
-    return await run_in_threadpool(validity_of, context, body)
+    return await to_thread.run_sync(validity_of, context, body, limiter=context.heavy)
 
 
 def validity_of(context: Context, body: ConfigRequest) -> Validity:
@@ -140,7 +140,7 @@ def validity_of(context: Context, body: ConfigRequest) -> Validity:
 @router.post("/configs/plan", responses=answers(413, 415))
 async def plan_config(body: PlanRequest, context: Ctx, _caller: Runner) -> PlanDocument:
     """What a run will take, before it spends anything: calls, tokens, money, rounds. Free; stores nothing."""
-    return await run_in_threadpool(plan_of, context, body)
+    return await to_thread.run_sync(plan_of, context, body, limiter=context.heavy)
 
 
 def plan_of(context: Context, body: PlanRequest) -> PlanDocument:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
@@ -183,8 +184,15 @@ def list_rows(
 
 
 @router.get("/datasets/{dataset}/split", responses=answers(404))
-def plan_split(dataset: DatasetId, context: Ctx, _caller: Reader, shares: Annotated[Shares, Query()]) -> SplitPlan:
+async def plan_split(
+    dataset: DatasetId, context: Ctx, _caller: Reader, shares: Annotated[Shares, Query()]
+) -> SplitPlan:
     """How many rows of which labels a run with these shares would learn from, choose by, and keep sealed."""
+    return await to_thread.run_sync(split_plan, context, dataset, shares, limiter=context.heavy)
+
+
+def split_plan(context: Context, dataset: str, shares: Shares) -> SplitPlan:
+    """Where the rows of a dataset would go. Raises Refused, DataError."""
     from promptprop.domain.sampling import split_rows
 
     if abs(shares.train + shares.select + shares.test - 1) > 1e-9:
