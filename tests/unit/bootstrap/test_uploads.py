@@ -7,11 +7,13 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from promptprop.adapters.storage.store import open_store
 from promptprop.bootstrap import uploads
 from promptprop.bootstrap.uploads import Bounds, Busy, TooLarge, Uploads, Wanted
 from promptprop.domain.errors import DataError, StorageError
@@ -124,3 +126,14 @@ def test_a_reader_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {"OPENAI_API_KEY", "PGPASSWORD"} & uploads.environment_of("").keys()
     assert uploads.environment_of("sqlite:///x")["PROMPTPROP_DATABASE_URL"] == "sqlite:///x"
     assert "PGPASSWORD" in uploads.environment_of("postgresql://x")
+
+
+async def test_a_reader_stores_in_the_servers_database(any_database_url: str) -> None:
+    desk = Uploads()
+    with closing(open_store(any_database_url)) as store:
+        for name in ("first", "second"):
+            async with desk.received(parts(ROWS), BOUNDS) as file:
+                said = await desk.read(file, replace(WANTED, name=name), BOUNDS, any_database_url)
+        heads = store.dataset_heads(10)
+        assert [(head.id, head.name, head.size) for head in heads] == [(said["id"], "first", 30)]
+        assert store.dataset_rows(heads[0].id, limit=1)[0].example.inputs == {"text": "t0"}
