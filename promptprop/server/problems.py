@@ -42,6 +42,7 @@ STATUSES: tuple[tuple[type[PromptPropError], int], ...] = (
     (errors.StorageFull, 507),
     (errors.StorageError, 503),
     (errors.OfflineWorldError, 422),
+    (errors.UnknownModel, 422),
     (errors.ModelError, 502),
     (errors.TooManyErrors, 502),
     (errors.UnusableReplies, 502),

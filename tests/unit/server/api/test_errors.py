@@ -82,3 +82,10 @@ async def test_a_cursor_that_is_none_of_ours_breaks_nothing(server: Station, pat
         answers = [await client.get(path, params={"cursor": cursor}) for cursor in odd]
     assert {answer.status_code for answer in answers} <= {200, 400, 404}
     assert 400 in {answer.status_code for answer in answers}
+
+
+@pytest.mark.parametrize("path", ["/runs", "/configs/plan"])
+async def test_a_model_that_nobody_knows_is_the_requests_mistake(server: Station, path: str) -> None:
+    async with server.client() as client:
+        answer = await client.post(path, json={"config": config(models__task="offline/none")})
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_model")
