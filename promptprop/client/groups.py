@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from promptprop.client.call import Call, Listing
@@ -89,10 +89,10 @@ class lists(_Described[P, Listing[T]]):  # noqa: N801
 class awaits(_Described[P, Call[T]]):  # noqa: N801
     """`sends`, to be awaited."""
 
-    def __get__(self, group: AsyncGroup, owner: Any = None) -> Callable[P, Awaitable[T]]:
+    def __get__(self, group: AsyncGroup, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]:
         """The method of a group."""
 
-        def send(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        def send(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
             return group.client.send(self._describe(*args, **kwargs))
 
         return _named(send, self._describe)
