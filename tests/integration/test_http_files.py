@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +14,13 @@ import httpx
 import pytest
 import yaml
 from http_files import Document, Runner, requests_in
+from mutations import mutated
 from openai_server import Answer, Body, OpenAIServer
 from server_process import ServerProcess, project
 
 pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 FOLDER = Path(__file__).parents[2] / "http"
+SHARE = float(os.environ.get("PROMPTPROP_MUTATIONS", "0.02"))  # of the requests with something odd in them
 FILES = sorted(FOLDER.glob("*.http"))
 
 
@@ -60,6 +64,30 @@ def test_every_request_of_a_file_answers_as_it_says(file: Path, server: ServerPr
             assert document.flaws(operation, answer) == [], str(request)
             count += 1
     assert count > 2
+
+
+def test_no_request_with_something_odd_in_it_makes_the_server_fail(server: ServerProcess, document: Document) -> None:
+    chosen = random.Random(7)
+    count = 0
+    with httpx.Client(timeout=60) as http:
+        for file in FILES:
+            runner = Runner({"host": server.url})
+            for request in requests_in(file):
+                asked = runner.run(request, http).request
+                if asked.headers.get("content-type") != "application/json":
+                    continue
+                operation = document.operation(request.method, asked.url.path)
+                headers = {name: value for name, value in asked.headers.items() if name != "idempotency-key"}
+                headers.pop("content-length")
+                for way, body in mutated(json.loads(asked.content)):
+                    if chosen.random() > SHARE:
+                        continue
+                    content = json.dumps(body).encode()
+                    answer = http.request(request.method, asked.url, content=content, headers=headers)
+                    assert answer.status_code < 500, f"{request} with {way} changed: {content[:2000]!r}\n{answer.text}"
+                    assert document.flaws(operation, answer) == [], f"{request} with {way} changed"
+                    count += 1
+    assert count > 100
 
 
 def test_every_operation_of_the_api_stands_in_some_file(document: Document) -> None:
