@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -201,9 +200,11 @@ def test_a_run_is_followed_over_a_restart_of_the_server(tmp_path: Path) -> None:
         Client(server.url, token="", retries=Retries(attempts=50)) as client,
     ):
         run = client.runs.start({**QUICK, "name": "restarted"})
-        restart = threading.Timer(0.3, lambda: (server.kill(), server.start(server.port)))
-        restart.start()
-        seqs = [one.seq for one in client.follow(run.run_id, timeout=90)]
-        restart.join()
+        seqs = []
+        for event in client.follow(run.run_id, timeout=90):
+            seqs.append(event.seq)
+            if event.seq == 3:
+                server.kill()
+                server.start(server.port)
         assert seqs == list(range(1, len(seqs) + 1))
         assert client.runs.get(run.run_id).status == "finished"
