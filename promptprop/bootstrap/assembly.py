@@ -53,11 +53,15 @@ def build_engine(
     return Engine(store, SystemClock(), assemble_run, lock)
 
 
-def inbox_reviewer(store: SqlStore, run: RunRow) -> Reviewer | None:
-    """Who rules on rewrites where there is no terminal: whoever leaves a ruling in the inbox of a reviewed run."""
-    from promptprop.services.inbox_review import InboxReviewer
+def inbox_reviewer(store: SqlStore, run: RunRow, patience: float | None = None) -> Reviewer | None:
+    """Who rules on rewrites where there is no terminal: whoever leaves a ruling in the inbox of a reviewed run.
 
-    return InboxReviewer(store, run.id) if run.snapshot.get("options", {}).get("review") else None
+    After `patience` seconds without one the run pauses.
+    """
+    from promptprop.services.inbox_review import PATIENCE, InboxReviewer
+
+    wait = PATIENCE if patience is None else patience
+    return InboxReviewer(store, run.id, patience=wait) if run.snapshot.get("options", {}).get("review") else None
 
 
 async def assemble(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptprop.domain.errors import UsageError
-from promptprop.domain.events import CapRaised, ErrorsRetried, Event, body_of
+from promptprop.domain.events import CapRaised, ErrorsRetried, Event, RewriteReviewed, body_of
 from promptprop.domain.models import Json
 
 if TYPE_CHECKING:
@@ -178,7 +178,10 @@ class Service:
         run = self.store.run(run_id)
         if run.status == "finished" and events:
             raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
-        return [await self.store.leave_wish(run.id, event.kind, body_of(event), author) for event in events]
+        wishes = [await self.store.leave_wish(run.id, event.kind, body_of(event), author) for event in events]
+        if run.status == "stopped" and any(isinstance(event, RewriteReviewed) for event in events):
+            await self.dispatch.submit(run.id)  # it has paused for this word
+        return wishes
 
     async def remove(self, run_id: str, *, purge: bool = False) -> None:
         """Erase a run that is over. Raises NotPossible for one that is not, RunNotFound, RunLocked."""

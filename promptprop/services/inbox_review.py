@@ -1,4 +1,8 @@
-"""Reviews through the store: a run shows its rewrite, and waits until somebody leaves a ruling in its inbox."""
+"""Reviews through the store: a run shows its rewrite, and waits until somebody leaves a ruling in its inbox.
+
+It does not wait for ever, since others want its worker: after a while it pauses with the rewrite still shown, and
+whoever leaves the ruling lets it go on.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +18,31 @@ from promptprop.ports import Inbox
 from promptprop.roles.rewriter import rewritten_prompts
 from promptprop.services.mail import EVERY
 
+PATIENCE = 120.0  # seconds for which a run keeps its worker while nobody rules
+
 
 class InboxReviewer:
     """A person somewhere else. Waiting costs a look at the inbox every half second."""
 
-    def __init__(self, inbox: Inbox, run_id: str, wait: Callable[[float], Awaitable[Any]] = asyncio.sleep) -> None:
-        """`wait` waits so many seconds for the next look."""
+    def __init__(
+        self,
+        inbox: Inbox,
+        run_id: str,
+        wait: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        patience: float = PATIENCE,
+    ) -> None:
+        """`wait` waits so many seconds for the next look; after `patience` seconds the run pauses."""
         self._inbox = inbox
         self._run_id = run_id
         self._wait = wait
+        self._patience = patience
         self._shown = ""
+        self._rests = False
 
     async def decide(self, request: ReviewRequest) -> Ruling:
         """Show the rewrite and wait for a ruling; `again` where something else has come in.
 
-        Raises CancelledError where the run is to end.
+        Raises CancelledError where the run is to end, or to pause until there is a ruling.
         """
         ruling = Ruling("refuse")
         try:
@@ -37,12 +51,13 @@ class InboxReviewer:
                 self._shown = request.candidate.id
             ruling = await self._awaited(request)
         finally:
-            if ruling.action != "again":
+            if ruling.action != "again" and not self._rests:
                 self._shown = ""
                 await self._inbox.show_review(self._run_id, None)
         return ruling
 
     async def _awaited(self, request: ReviewRequest) -> Ruling:
+        waited = 0.0
         while True:
             for wish in self._inbox.wishes(self._run_id):
                 if wish.kind in ENDINGS:
@@ -53,7 +68,12 @@ class InboxReviewer:
                     return _ruling_of(wish, request)
                 except (UsageError, ValueError) as refused:
                     await self._inbox.settle_wish(wish.id, str(getattr(refused, "message", refused)))
+            if waited >= self._patience:
+                self._rests = True
+                await self._inbox.leave_wish(self._run_id, "paused", {})
+                raise asyncio.CancelledError
             await self._wait(EVERY)
+            waited += EVERY
 
 
 def _ruling_of(wish: Wish, request: ReviewRequest) -> Ruling:

@@ -154,3 +154,29 @@ async def test_a_ruling_on_record_is_not_asked_for_again(new_lab: NewLab) -> Non
     assert len(reviews_of(cut, run_id)) == 1
     assert len(await reviewed(cut, run_id)) == count - 1
     assert decisions_of(cut.store.events(run_id)) == decisions_of(whole.store.events(run_id))
+
+
+async def test_a_run_that_nobody_rules_on_pauses_with_its_rewrite_shown_and_goes_on_by_the_ruling(
+    new_lab: NewLab,
+) -> None:
+    whole, slow = new_lab("whole"), new_lab("slow")
+    run_id = await whole.new_run()
+    await reviewed(whole, run_id)
+    await slow.new_run()
+    looks = []
+
+    async def wait(_seconds: float) -> None:
+        looks.append(1)
+
+    with pytest.raises(Interrupted):
+        await slow.run(run_id, inbox=slow.store, reviewer=InboxReviewer(slow.store, run_id, wait, patience=3))
+    assert len(looks) == 6
+    row = slow.store.run(run_id)
+    assert (row.status, row.stop_reason) == ("stopped", "paused")
+    shown = slow.store.pending_review(run_id)
+    assert shown is not None
+    await approve(slow, run_id, dict(shown))
+    await reviewed(slow, run_id)
+    assert reviews_of(slow, run_id)[0].candidate_id == shown["candidate"]["id"]
+    assert slow.store.pending_review(run_id) is None
+    assert decisions_of(slow.store.events(run_id)) == decisions_of(whole.store.events(run_id))

@@ -154,3 +154,22 @@ async def test_who_may_only_read_decides_nothing(server: Station) -> None:
         path = f"/runs/{run_id}/interventions"
         assert (await reader.post(path, json={"kind": "retry_errors"})).status_code == 403
         assert (await reader.get(path)).status_code == 200
+
+
+async def test_a_ruling_lets_a_run_go_on_that_has_paused_for_it(server: Station) -> None:
+    from promptprop.bootstrap.assembly import inbox_reviewer
+    from promptprop.domain.errors import Interrupted
+
+    async with server.client() as client:
+        run_id = await server.queued(client, review=True)
+        reviewer = inbox_reviewer(server.store, server.store.run(run_id), patience=0)
+        with pytest.raises(Interrupted):
+            await server.context.service.engine.run(run_id, inbox=server.store, reviewer=reviewer)
+        server.queue.take("here-0")
+        server.queue.finish(run_id)
+        detail = (await client.get(f"/runs/{run_id}")).json()
+        assert (detail["status"], detail["stop_reason"], detail["waiting_for_review"]) == ("stopped", "paused", True)
+        shown = (await client.get(f"/runs/{run_id}/review")).json()
+        sent = {"kind": "refuse", "candidate": shown["candidate"]["id"], "reason": "too long"}
+        assert (await client.post(f"/runs/{run_id}/interventions", json=sent)).status_code == 202
+        assert (await client.get(f"/runs/{run_id}")).json()["status"] == "queued"
