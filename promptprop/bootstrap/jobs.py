@@ -248,7 +248,9 @@ class Attendant:
             log.warning("the files of the run %s are not written: %s", run.id[:8], unwritable.message)
 
 
-def build_supervisor(url: str, workers: int, concurrency: int, environment: Mapping[str, str]) -> Supervisor:
+def build_supervisor(
+    url: str, workers: int, concurrency: int, environment: Mapping[str, str], *, quiet: bool = False
+) -> Supervisor:
     """What keeps a server's workers alive. Where the database is stands in their environment: it may hold a secret."""
     import sys
 
@@ -256,6 +258,7 @@ def build_supervisor(url: str, workers: int, concurrency: int, environment: Mapp
     from promptprop.bootstrap.configuration import DATABASE_VARIABLE
 
     command = [sys.executable, "-m", "promptprop", "worker", "--supervised", "--concurrency", str(concurrency)]
+    command += ["--quiet"] if quiet else []
     return Supervisor(workers, command, {**environment, DATABASE_VARIABLE: url})
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from promptprop import __version__
+from promptprop.adapters.storage.connection import sqlite_file
 from promptprop.domain.errors import PromptPropError
 from promptprop.server.context import Context, Ctx
 
@@ -77,6 +78,10 @@ async def readyz(context: Ctx, response: Response) -> Readiness:
 
 
 def _database(context: Context) -> Part:
+    file = sqlite_file(context.settings.url)
+    if file is not None and not file.exists():  # what is written now is gone with the server
+        log.error("the file of the database is no longer there: %s; end the server, and put it back", file)
+        return Part(ok=False, detail="cannot be used (its file was removed)")
     try:
         context.store.run_counts()
     except PromptPropError as error:

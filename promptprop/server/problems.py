@@ -24,6 +24,8 @@ from promptprop.server.guards.answers import MEDIA_TYPE, problem_body
 
 log = logging.getLogger("promptprop.server")
 SHOWN = 50  # problems that one answer lists
+LOCKED = "another process is working on the run"
+UNLOCKING = "pause or cancel the run, and ask again once it has stopped"
 LONGEST_PLACE = 300  # characters: a key may be anything
 
 # The first class that fits decides, so subclasses come before their bases.
@@ -149,6 +151,8 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to an error of the tree. What went wrong inside is logged, and not shown."""
     if not isinstance(error, PromptPropError) or status_of(error) == 500:
         return of_failure(request, error)
+    if isinstance(error, errors.RunLocked):  # which process it is, and how to end it, is for people on its machine
+        return problem(request, 409, error.code, LOCKED, remedy=UNLOCKING)
     items = problem_items(error)
     remedy = error.remedy or (items[0].remedy or "" if len(items) == 1 else "")
     problems = [one.model_dump(exclude_none=True) for one in items]
@@ -158,9 +162,15 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
 
 def sentence_of(items: Sequence[ProblemItem]) -> str:
     """The first three problems in a line."""
-    shown = [f"{one.place}: {one.message}" if one.place else one.message for one in items[:3]]
+    shown = [placed(one) for one in items[:3]]
     more = [f"and {len(items) - len(shown)} more"] if len(items) > len(shown) else []
     return "; ".join([*shown, *more])
+
+
+def placed(item: ProblemItem) -> str:
+    """A problem with its place before it, once."""
+    named = not item.place or item.message.startswith(f"{item.place}: ")
+    return item.message if named else f"{item.place}: {item.message}"
 
 
 def problem_items(error: PromptPropError) -> list[ProblemItem]:
@@ -182,14 +192,22 @@ def of_refusal(request: Request, error: Exception) -> JSONResponse:
 
 
 def of_validation(request: Request, error: Exception) -> JSONResponse:
-    """The answer to a body, path or query that does not fit its schema."""
+    """The answer to a body, path or query that does not fit its schema, or to a body that is not said to be JSON."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
+    if any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in found):
+        remedy = "send JSON, and Content-Type: application/json"
+        return problem(request, 415, "media_type", "the body is not said to be JSON", remedy=remedy)
     items = [
-        ProblemItem(place=told(".".join(map(str, one["loc"]))[:LONGEST_PLACE]), message=told(str(one["msg"])))
+        ProblemItem(place=told(".".join(map(str, one["loc"]))[:LONGEST_PLACE]), message=told(_said(one["msg"])))
         for one in found[:SHOWN]
     ]
     problems = [one.model_dump(exclude_none=True) for one in items]
     return problem(request, 422, "invalid", sentence_of(items) or "the request does not fit", problems=problems)
+
+
+def _said(message: object) -> str:
+    """What a validator says, without what the framework puts before the words of ours."""
+    return str(message).removeprefix("Value error, ")
 
 
 def of_http(request: Request, error: Exception) -> JSONResponse:
@@ -199,7 +217,9 @@ def of_http(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(request.app.state.allowed(request.scope["path"])) or headers.get("Allow", "")
-    return problem(request, error.status_code, code, str(error.detail), headers=headers)
+    unread = error.status_code == 400 and isinstance(error.__cause__, ValueError)
+    detail = "the body cannot be read as JSON in UTF-8" if unread else str(error.detail)
+    return problem(request, error.status_code, code, detail, headers=headers)
 
 
 def of_failure(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ import uvicorn
 
 from promptprop.domain.errors import PromptPropError, UsageError
 from promptprop.server.app import build_app
+from promptprop.server.connections import Connection
 from promptprop.server.context import Context
 from promptprop.server.settings import ServerSettings, is_loopback_address
 
@@ -50,7 +51,8 @@ async def started(settings: ServerSettings) -> AsyncIterator[Context]:
         stack.push_async_callback(feeds.close)
         context = Context(settings, store, service, feeds)
         if settings.workers:
-            supervisor = build_supervisor(settings.url, settings.workers, settings.concurrency, settings.environment)
+            numbers = (settings.workers, settings.concurrency)
+            supervisor = build_supervisor(settings.url, *numbers, settings.environment, quiet=settings.quiet)
             await supervisor.start()
             stack.push_async_callback(supervisor.stop)
             context.workers = supervisor
@@ -113,7 +115,7 @@ async def _serve(
         trail = Trail(context.store.record_audit)
         config = uvicorn.Config(
             guarded(build_app(context), GuardSettings.of(settings.serve, trail, settings.hosts)),
-            http="h11",  # bounds the head of a request
+            http=Connection,  # h11: bounds the head of a request
             ws="none",
             log_config=None,
             access_log=False,

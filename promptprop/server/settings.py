@@ -14,7 +14,10 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`folder` is the project's: paths in requests stay inside of it. `hosts` are addresses that are listened on."""
+    """`folder` is the project's: paths in requests stay inside of it. `hosts` are addresses that are listened on.
+
+    `quiet` workers tell errors alone.
+    """
 
     url: str
     environment: Mapping[str, str] = field(repr=False)
@@ -24,6 +27,7 @@ class ServerSettings:
     port: int = PORT
     workers: int = 1
     concurrency: int = 4
+    quiet: bool = False
 
     @property
     def open_to_others(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from promptprop.adapters.jobs.executors import Roster
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW, jobs_url
 from promptprop.adapters.storage.connection import sqlite_file, translated
-from promptprop.domain.errors import UsageError
+from promptprop.domain.errors import StorageError, UsageError
 from promptprop.ports import PRIORITIES, JobState, JobStatus, QueueDepth
 
 T = TypeVar("T")
@@ -111,6 +111,8 @@ class DbosQueue:
         with self._opening:
             if self._opened is None or self._closed:
                 self._opened, self._closed = open_client(self.url), False
+            elif (file := sqlite_file(self.url)) is not None and not file.exists():
+                raise StorageError(f"the file of the jobs was removed: {file}", remedy=REMOVED)
             return self._opened
 
     def _close(self) -> None:
@@ -118,6 +120,9 @@ class DbosQueue:
             if self._opened is not None and not self._closed:
                 self._closed = True
                 self._opened.destroy()
+
+
+REMOVED = "end the server and start it again: what is not over is queued anew"
 
 
 def open_client(url: str) -> Any:

@@ -63,6 +63,7 @@ def serve(
         port=port,
         workers=found.serve.workers if workers is None else workers,
         concurrency=concurrency,
+        quiet=shell.quiet,
     )
     configure(project_folder() / "logs", shell.verbosity)
     run_server(settings, lambda urls: shell.note(f"serving on {' and '.join(urls)}; Ctrl-C ends it"))

@@ -169,7 +169,7 @@ async def pause_run(run: RunRef, context: Ctx, caller: Runner) -> RunSummary:
     return head_now(context, found.id)
 
 
-@router.post("/runs/{run}/resume", status_code=202, responses=answers(404, 409))
+@router.post("/runs/{run}/resume", status_code=202, responses=answers(404, 409, 415))
 async def resume_run(run: RunRef, context: Ctx, caller: Runner, body: ResumeRequest | None = None) -> RunSummary:
     """Let a run that stopped go on; nothing that was paid is paid again."""
     wanted = body or ResumeRequest()

@@ -153,7 +153,7 @@ class Story:
         }
 
     def _metrics(self, known: Sequence[float], event: facts.CandidateScored) -> dict[str, float]:
-        names = {member.id: member.name for member in self.cast.jury}
+        names = _distinct(self.cast.jury)
         by_juror = {names[name]: points(mean) for name, mean in event.metrics.items() if name in names}
         return {**by_juror, **summary_metrics(known, points(self.cast.passing))}
 
@@ -220,6 +220,14 @@ class Story:
     def _totals(self) -> dict[str, int]:
         found = {name: self._spend.of(role).tokens for name, role in ROLES.items()}
         return {**found, "total": sum(found.values())}
+
+
+def _distinct(jury: Iterable[Member]) -> dict[str, str]:
+    """What to call each juror where every name may stand once: by name, and a namesake by its id."""
+    names: dict[str, str] = {}
+    for member in jury:
+        names[member.id] = member.id if member.name in names.values() else member.name
+    return names
 
 
 def refinement_of(proposal: Proposal | None) -> tuple[str, str]:

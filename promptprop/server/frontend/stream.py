@@ -19,7 +19,7 @@ from promptprop.server.context import Context
 from promptprop.server.feed import HEARTBEAT_FRAME, frame
 from promptprop.server.frontend.projection import OVER
 from promptprop.server.frontend.story import RESTING, Cast, Story
-from promptprop.server.problems import told
+from promptprop.server.problems import ProblemItem, placed, problem_items, told
 
 log = logging.getLogger("promptprop.server")
 INTERVAL = 0.2  # seconds between two looks
@@ -100,5 +100,6 @@ async def _frames(reader: Reader, story: Story) -> list[bytes]:
 
 def error_frame(error: PromptPropError) -> bytes:
     """The frame of what keeps a search from beginning."""
-    remedy = f" ({told(error.remedy)})" if error.remedy else ""
-    return frame("error", {"stage": "setup", "message": f"{told(error.message)}{remedy}"})
+    items = problem_items(error) or [ProblemItem(message=told(error.message), remedy=told(error.remedy) or None)]
+    message = "; ".join(f"{placed(one)} ({one.remedy})" if one.remedy else placed(one) for one in items)
+    return frame("error", {"stage": "setup", "message": message})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -21,7 +22,8 @@ _SANE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 class Identity:
     """Gives each request an id, the client's where it is sane, and writes one line when it is over.
 
-    A failure before the answer has begun is answered here, should nobody below have done so.
+    A failure before the answer has begun is answered here, should nobody below have done so;
+    so is the server's end.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -55,6 +57,11 @@ class _Course:
         began = time.monotonic()
         try:
             await app(self._scope, receive, self._passed)
+        except asyncio.CancelledError:
+            if not self._status:  # the server is ending, and would answer that a mistake was made
+                remedy = "send it again once the server is back"
+                await refuse(self._scope, self._passed, 503, "ending", "the server is ending", remedy=remedy)
+            raise
         except Exception:
             if self._status:
                 raise

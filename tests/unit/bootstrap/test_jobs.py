@@ -161,6 +161,11 @@ def test_the_address_of_the_database_stands_on_no_command_line() -> None:
     assert supervisor.count == 2
 
 
+def test_workers_of_a_quiet_server_are_quiet() -> None:
+    told, quiet = (build_supervisor("sqlite:///runs.db", 1, 1, {}, quiet=quiet) for quiet in (False, True))
+    assert ("--quiet" in told.command, "--quiet" in quiet.command) == (False, True)
+
+
 def test_jobs_are_taken_up_by_workers_of_one_revision_and_major_version() -> None:
     major, revision = job_version().split("-")
     assert major.isdigit()

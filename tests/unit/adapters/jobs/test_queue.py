@@ -49,6 +49,16 @@ async def test_a_closed_queue_opens_again_when_it_is_asked(queue: DbosQueue) -> 
     assert (await queue.depth()).queued == 1
 
 
+async def test_jobs_whose_file_was_removed_are_not_written_to_nowhere(queue: DbosQueue, tmp_path: Path) -> None:
+    await queue.submit("one")
+    for file in (tmp_path / "state").glob("jobs.db*"):
+        file.unlink()
+    with pytest.raises(StorageError, match="was removed"):
+        await queue.submit("two")
+    await queue.close()
+    assert (await queue.depth()).queued == 0
+
+
 async def test_workers_of_this_host_that_have_no_job_are_known(queue: DbosQueue, tmp_path: Path) -> None:
     slot = Roster("sqlite:///runs.db", tmp_path / "executors").take("idle-0")
     assert (await queue.depth()).executors == ("idle-0",)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import patch
 
 import pytest
 from serving import Station, config
+
+from promptprop.bootstrap.service import Service
+from promptprop.domain.errors import RunLocked
 
 JSON = {"Content-Type": "application/json"}
 
@@ -89,3 +93,33 @@ async def test_a_model_that_nobody_knows_is_the_requests_mistake(server: Station
     async with server.client() as client:
         answer = await client.post(path, json={"config": config(models__task="offline/none")})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_model")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream", ""])
+async def test_a_body_that_is_not_said_to_be_json_is_told_so(server: Station, kind: str) -> None:
+    async with server.client() as client:
+        answer = await client.post("/runs", content=b'{"config": {}}', headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (415, "media_type")
+    assert "application/json" in answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("body", [b'{"yaml": "\xff"}', b'{"priority": ' + b"9" * 5000 + b"}"])
+async def test_what_json_cannot_be_read_from_is_told_so(server: Station, body: bytes) -> None:
+    async with server.client() as client:
+        answer = await client.post("/runs", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body cannot be read as JSON in UTF-8")
+
+
+async def test_a_sentence_names_the_place_of_a_problem_once(server: Station) -> None:
+    async with server.client() as client:
+        answer = (await client.post("/runs", json={"config": config(name="\0")})).json()
+    assert answer["detail"] == "name: holds characters that cannot be stored"
+
+
+async def test_a_run_that_another_process_holds_is_told_without_a_command_that_ends_it(server: Station) -> None:
+    async with server.client() as client:
+        run_id = await server.queued(client)
+        with patch.object(Service, "end", side_effect=RunLocked("process 7", remedy="`kill -INT 7`")):
+            answer = (await client.post(f"/runs/{run_id}/cancel")).json()
+    assert (answer["status"], answer["code"]) == (409, "run_locked")
+    assert "7" not in answer["detail"] + answer["remedy"]

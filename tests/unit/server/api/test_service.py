@@ -9,6 +9,7 @@ import httpx
 import pytest
 from serving import LOCAL, STRANGER, Finished, Station
 
+from promptprop.adapters.storage.connection import sqlite_file
 from promptprop.domain.errors import StorageError
 from promptprop.server.app import build_app
 from promptprop.server.metrics import RequestCounts
@@ -50,6 +51,18 @@ async def test_a_part_that_is_away_makes_it_unready(
         answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     assert answer.json()[part]["ok"] is False
+
+
+async def test_a_database_whose_file_was_removed_makes_it_unready(
+    server: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = sqlite_file(server.context.settings.url)
+    assert file is not None
+    file.rename(file.with_suffix(".away"))
+    async with raw(server) as http:
+        answer = await http.get("/readyz")
+    assert answer.json()["database"] == {"ok": False, "detail": "cannot be used (its file was removed)"}
+    assert "no longer there" in caplog.text
 
 
 async def test_metrics_count_runs_and_hold_no_text_of_anyones(full_server: Station, finished: Finished) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgi_calls import Answered, Echo, call
-from starlette.types import Receive, Scope, Send
+from asgi_calls import Answered, Echo, call, scope_of
+from starlette.types import Message, Receive, Scope, Send
 
 from promptprop.adapters.logs import JsonLines
 from promptprop.server.guards.identity import Identity
@@ -95,3 +97,22 @@ async def test_websockets_are_turned_away() -> None:
     await Identity(app)({"type": "websocket"}, send, send)  # type: ignore[arg-type]
     assert [message["type"] for message in answered.messages] == ["websocket.close"]
     assert app.scopes == []
+
+
+async def test_a_request_that_the_end_of_the_server_cuts_off_is_told_to_come_again() -> None:
+    async def cut_off(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise asyncio.CancelledError
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(asyncio.CancelledError):
+        await Identity(cut_off)(scope_of(), none_comes, send)
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["code"] == "ending"
+
+
+async def none_comes() -> Message:
+    raise AssertionError("nothing is read")
