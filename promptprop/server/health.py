@@ -56,12 +56,14 @@ class Readiness(BaseModel):
     }
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Health:
     """The process answers. Looks at nothing else."""
     return Health()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready, or about to end."}})
 async def readyz(context: Ctx, response: Response) -> Readiness:
     """Database, queue and disk can be used. 503 where one cannot, or the server is about to end."""

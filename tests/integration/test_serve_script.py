@@ -44,7 +44,8 @@ def test_a_run_that_is_asked_for_over_http_is_run_followed_and_seen_by_the_comma
 def test_a_run_of_the_command_line_is_seen_over_http(tmp_path: Path) -> None:
     project(tmp_path)
     assert promptprop(tmp_path, "eval", "configs/quickstart.yaml", "--split", "test").returncode == 0
-    with ServerProcess(tmp_path, "--workers", "0") as server, server.http() as http:
+    with ServerProcess(tmp_path, "--workers", "0", "--json") as server, server.http() as http:
+        assert f'"http://127.0.0.1:{server.port}"' in server.log.read_text(encoding="utf-8")  # stdout goes there, too
         [listed] = http.get("/api/v1/runs").json()["items"]
         events = frames(http.get(f"/api/v1/runs/{listed['run_id']}/events").text)
     assert (listed["activity"], listed["status"]) == ("evaluate", "finished")

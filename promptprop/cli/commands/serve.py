@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -66,4 +68,10 @@ def serve(
         quiet=shell.quiet,
     )
     configure(project_folder() / "logs", shell.verbosity)
-    run_server(settings, lambda urls: shell.note(f"serving on {' and '.join(urls)}; Ctrl-C ends it"))
+
+    def ready(urls: Sequence[str]) -> None:
+        if shell.json:
+            shell.write_json({"urls": list(urls), "pid": os.getpid()})
+        shell.note(f"serving on {' and '.join(urls)}; Ctrl-C ends it")
+
+    run_server(settings, ready)

@@ -110,3 +110,10 @@ async def test_a_path_that_is_not_there_and_a_method_that_is_not_known_are_probl
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert isinstance(answer.json()["detail"], str)
+
+
+async def test_a_probe_may_ask_for_the_head_alone(server: Station) -> None:
+    async with raw(server, STRANGER) as http:
+        for path in ("/healthz", "/readyz"):
+            answer = await http.head(path)
+            assert answer.status_code == 200
