@@ -161,9 +161,9 @@ def test_a_recording_comes_back_in_an_order_of_its_own_and_equal_ones_are_equal_
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"no gzip", gzip.compress(b""), gzip.compress(b"{}\n"), gzip.compress(b"[]\n"),
-        gzip.compress(b'{"promptprop_recording": 1}\n{"key": "a"}\n'), gzip.compress(b"x" * 99)[:-9],
-        gzip.compress(b'{"promptprop_recording": 1}\n\xff\n'),
+        b"", b"no gzip", gzip.compress(b"", mtime=0), gzip.compress(b"{}\n", mtime=0), gzip.compress(b"[]\n", mtime=0),
+        gzip.compress(b'{"promptprop_recording": 1}\n{"key": "a"}\n', mtime=0), gzip.compress(b"x" * 99, mtime=0)[:-9],
+        gzip.compress(b'{"promptprop_recording": 1}\n\xff\n', mtime=0),
     ],
 )  # fmt: skip
 def test_a_recording_that_cannot_be_read_is_refused_with_the_way_to_make_one(data: bytes, tmp_path: Path) -> None:

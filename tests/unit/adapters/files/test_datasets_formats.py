@@ -118,7 +118,7 @@ def test_a_gzip_file_is_known_by_its_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("rows.jsonl.gz", gzip.compress(ENCODED["rows.jsonl"] * 99)[:-12], "gzip data is damaged"),
+        ("rows.jsonl.gz", gzip.compress(ENCODED["rows.jsonl"] * 99, mtime=0)[:-12], "gzip data is damaged"),
         ("rows.csv.gz", b"text,label\na,b\n", "is not gzip"),
         ("rows.json.gz", b"\x1f\x8bxxxxxxxx", "gzip data is damaged"),
         ("rows.csv", "text,label\n".encode("utf-16"), "UTF-16"),

@@ -77,7 +77,7 @@ async def test_what_is_sent_twice_is_stored_once_under_its_first_name(server: St
         (csv(ROWS).replace(",", "\t"), "text/tab-separated-values", {}),
         (json.dumps(ROWS), "application/yaml", {}),
         (parquet(ROWS), "application/vnd.apache.parquet", {}),
-        (gzip.compress(JSONL.encode()), "application/x-ndjson", {}),
+        (gzip.compress(JSONL.encode(), mtime=0), "application/x-ndjson", {}),
         (JSONL, "application/x-www-form-urlencoded", {"format": "jsonl"}),
     ],
 )
