@@ -68,10 +68,11 @@ def serve(
         quiet=shell.quiet,
     )
     configure(project_folder() / "logs", shell.verbosity)
+    run_server(settings, lambda urls: _tell(shell, urls))
 
-    def ready(urls: Sequence[str]) -> None:
-        if shell.json:
-            shell.write_json({"urls": list(urls), "pid": os.getpid()})
-        shell.note(f"serving on {' and '.join(urls)}; Ctrl-C ends it")
 
-    run_server(settings, ready)
+def _tell(shell: Shell, urls: Sequence[str]) -> None:
+    """Say where requests are answered now, with --json as a document."""
+    if shell.json:
+        shell.write_json({"urls": list(urls), "pid": os.getpid()})
+    shell.note(f"serving on {' and '.join(urls)}; Ctrl-C ends it")
