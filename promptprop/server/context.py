@@ -52,4 +52,9 @@ def context_of(request: Request) -> Context:
     return context
 
 
-Ctx = Annotated[Context, Depends(context_of)]
+async def _context(request: Request) -> Context:
+    """The same as a dependency: one that does not wait must be awaited, or it is called in a thread of its own."""
+    return context_of(request)
+
+
+Ctx = Annotated[Context, Depends(_context)]

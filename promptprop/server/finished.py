@@ -9,7 +9,7 @@ from collections.abc import Callable
 from promptprop.domain.models import Json
 from promptprop.ports.service import RunHead
 
-KEPT = 256  # documents in memory
+KEPT = 10_000  # candidates of all documents in memory together: about 6 kB each
 LARGEST = 200  # candidates of a run whose document is kept
 
 
@@ -17,8 +17,9 @@ class FinishedReports:
     """The documents of runs that have finished, the least recently asked for left out first. Threads may share it."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        """Hold at most so many."""
+        """Hold documents of so many candidates in all."""
         self._kept = kept
+        self._size = 0
         self._lock = threading.Lock()
         self._documents: OrderedDict[tuple[str, str], dict[str, Json]] = OrderedDict()
 
@@ -32,9 +33,15 @@ class FinishedReports:
                 self._documents.move_to_end(key)
                 return self._documents[key]
         document = make()
-        if len(document.get("candidates", ())) <= LARGEST:
+        if _size(document) <= LARGEST:
             with self._lock:
-                self._documents[key] = document
-                while len(self._documents) > self._kept:
-                    self._documents.popitem(last=False)
+                if key not in self._documents:
+                    self._documents[key] = document
+                    self._size += _size(document)
+                while self._size > self._kept:
+                    self._size -= _size(self._documents.popitem(last=False)[1])
         return document
+
+
+def _size(document: dict[str, Json]) -> int:
+    return max(1, len(document.get("candidates", ())))

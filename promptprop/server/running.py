@@ -25,7 +25,7 @@ STREAM_SECONDS = 2  # for answers under way, once the streams have been told to 
 BACKLOG = 2048
 CHORE_SECONDS = 30.0
 KEEP_ANSWERS = timedelta(days=1)  # answers to requests with an Idempotency-Key
-THREADS = 16  # that read the database at once
+THREADS = 3  # that read the database at once: more of them fight over the interpreter, and all get slower
 
 
 @asynccontextmanager

@@ -42,7 +42,8 @@ class ListingRows(Database):
             if value is not None:
                 statement = statement.where(runs.c[column] == storable(value))
         with self.reading() as connection:
-            return [_head_of(row) for row in connection.execute(statement)]
+            found = connection.execute(statement).all()
+        return [_head_of(row) for row in found]
 
     def run_head(self, run_id: str) -> RunHead:
         """The run of exactly this id, without its snapshot. Raises RunNotFound."""

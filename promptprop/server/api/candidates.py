@@ -22,7 +22,7 @@ from promptprop.server.api.texts import (
 )
 from promptprop.server.auth import Reader
 from promptprop.server.context import Ctx
-from promptprop.server.pages import Cursor, Limit, Page, encoded
+from promptprop.server.pages import Cursor, Limit, Page, encoded, written
 from promptprop.server.problems import answers
 
 router = APIRouter(prefix="/api/v1", tags=["results"])
@@ -107,7 +107,7 @@ def list_candidates(
     after = start_of(cursor, 0)
     found: list[dict[str, Json]] = candidate_list(context.store, context.store.run(run))
     items = [CandidateHead.model_validate(one) for one in found[after : after + limit]]
-    return Page(items=items, next_cursor=encoded(after + limit) if len(found) > after + limit else None)
+    return written(Page(items=items, next_cursor=encoded(after + limit) if len(found) > after + limit else None))
 
 
 @router.get("/runs/{run}/candidates/{candidate}", responses=answers(404, 409))

@@ -14,7 +14,7 @@ from promptprop.server.api.shapes import RunRef, Time
 from promptprop.server.auth import Reader
 from promptprop.server.context import Ctx
 from promptprop.server.feed import event_json
-from promptprop.server.pages import Limit, Page
+from promptprop.server.pages import Limit, Page, written
 from promptprop.server.problems import answers
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -72,4 +72,4 @@ def list_events(run: RunRef, context: Ctx, _caller: Reader, limit: Limit = 100, 
     """The events of a run in pages; `next_cursor` is what `after` takes."""
     found = context.store.event_page(context.store.run(run).id, after, limit + 1)
     items = [RunEvent.model_validate(event_json(one)) for one in found[:limit]]
-    return Page(items=items, next_cursor=str(items[-1].seq) if len(found) > limit else None)
+    return written(Page(items=items, next_cursor=str(items[-1].seq) if len(found) > limit else None))

@@ -17,7 +17,7 @@ from promptprop.server.auth import Admin, Caller, Reader, Runner
 from promptprop.server.context import Context, Ctx
 from promptprop.server.feed import progress_json
 from promptprop.server.idempotency import IdempotencyKey, once
-from promptprop.server.pages import MOST, Page, decoded, page_of
+from promptprop.server.pages import MOST, Page, decoded, page_of, written
 from promptprop.server.problems import answers
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -129,7 +129,7 @@ def list_runs(context: Ctx, _caller: Reader, wanted: Annotated[RunFilter, Query(
     filters = wanted.model_dump(include={"status", "activity", "name", "owner"})
     found = context.store.run_page(wanted.limit + 1, place, **filters)
     shown, following = page_of(found, wanted.limit, lambda head: (head.created_at.isoformat(), head.id))
-    return Page(items=[summary_of_head(head) for head in shown], next_cursor=following)
+    return written(Page(items=[summary_of_head(head) for head in shown], next_cursor=following))
 
 
 @router.get("/runs/{run}", responses=answers(404, 409))
@@ -137,7 +137,7 @@ async def show_run(run: RunRef, context: Ctx, _caller: Reader) -> RunDetail:
     """A run with its report as of now."""
     detail = await run_in_threadpool(detail_of, context, run)
     detail.job = job_of(await context.service.queue.state(detail.run_id))
-    return detail
+    return written(detail)
 
 
 @router.delete("/runs/{run}", status_code=204, responses=answers(404, 409))
