@@ -15,7 +15,7 @@ from promptprop.domain.errors import DataError, UsageError
 from promptprop.domain.history import History, fold
 from promptprop.domain.models import Candidate, Critique, Evaluation, Example, Json, Proposal, Split, storable
 from promptprop.domain.people import Correction
-from promptprop.domain.report import estimate_json, usd
+from promptprop.domain.report import measured_json, usd
 from promptprop.ports.results import Wanted
 
 if TYPE_CHECKING:
@@ -288,12 +288,7 @@ def head_json(history: History, candidate: Candidate) -> dict[str, Json]:
         "is_seed": candidate.id == history.seed_id,
         "is_best": candidate.id == history.best_id,
         "is_winner": candidate.id == winner,
-        "screened": estimate_json(record.screened),
-        "raced": estimate_json(record.raced),
-        "confirmed": estimate_json(record.confirmed),
-        "scores": {split: estimate_json(score) for split, score in record.scores.items()},
-        "metrics": {split: dict(means) for split, means in record.metrics.items()},
-        "missing": dict(record.missing),
+        **measured_json(record),
     }
 
 

@@ -235,6 +235,13 @@ def _record_json(record: CandidateRecord) -> Json:
         "summary": record.summary,
         "length": record.length,
         "state": record.state,
+        **measured_json(record),
+    }
+
+
+def measured_json(record: CandidateRecord) -> dict[str, Json]:
+    """What a candidate was measured at: screen, race, confirmation, and its means by split."""
+    return {
         "screened": estimate_json(record.screened),
         "raced": estimate_json(record.raced),
         "confirmed": estimate_json(record.confirmed),

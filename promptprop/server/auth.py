@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from promptprop.ports.service import SCOPES, Scope
 from promptprop.server.context import Context, context_of
+from promptprop.server.guards.hosts import named_host
 from promptprop.server.problems import Refused
 from promptprop.server.settings import is_loopback_address
 
@@ -84,12 +85,9 @@ def is_loopback_host(host: str) -> bool:
     >>> is_loopback_host("localhost:8000"), is_loopback_host("[::1]:8000"), is_loopback_host("127.0.0.1.example.com")
     (True, True, False)
     """
-    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    name = name.strip().lower()
-    if name.startswith("[") and name.endswith("]"):
-        name = name[1:-1]
+    name = named_host(host.encode("latin-1", "replace"))
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return name is not None and ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
 
