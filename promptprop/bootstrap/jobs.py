@@ -15,7 +15,7 @@ from promptprop import __version__
 from promptprop.bootstrap.configuration import SystemClock, open_database, project_folder
 from promptprop.domain.errors import Interrupted, PromptPropError, RunLocked, RunNotFound, StorageError, UsageError
 from promptprop.domain.models import Json
-from promptprop.ports import EventSink, RunRow
+from promptprop.ports import ENDED, EventSink, RunRow
 
 if TYPE_CHECKING:
     from promptprop.adapters.jobs.executors import Roster
@@ -33,7 +33,6 @@ RETRY_SECONDS = 1.0
 RECONNECT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # after which a run goes on whose database had gone away
 CALLS_SECONDS = 6.0  # for calls that are under way when a run is interrupted: a worker drains within 10
 PRELOADED = ("domain.config", "services.course", "bootstrap.outputs", "adapters.models.ledger", "metrics.scoring")
-ENDED = ("finished", "stopped", "cancelled")
 
 
 def build_queue(url: str) -> DbosQueue:

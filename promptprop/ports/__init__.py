@@ -47,6 +47,8 @@ from promptprop.ports.service import (
 from promptprop.ports.sinks import Clock, EventSink, Tick
 from promptprop.ports.storage import (
     CACHE_MODES,
+    ENDED,
+    LIVE_RUNS,
     READING_MODES,
     CacheMode,
     Costs,
@@ -61,6 +63,8 @@ from promptprop.ports.storage import (
 
 __all__ = [
     "CACHE_MODES",
+    "ENDED",
+    "LIVE_RUNS",
     "PRIORITIES",
     "READING_MODES",
     "SCOPES",

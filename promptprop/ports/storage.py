@@ -26,6 +26,8 @@ from promptprop.domain.rubric import Rubric
 
 CacheMode: TypeAlias = Literal["read-write", "read", "off", "refresh"]
 CACHE_MODES: tuple[CacheMode, ...] = get_args(CacheMode)
+ENDED = ("finished", "stopped", "cancelled")  # states of a run that is over, for now or for good
+LIVE_RUNS = ("queued", "running")  # states of a run that a worker has, or will
 READING_MODES = ("read-write", "read")  # in which other runs' replies answer
 
 

@@ -22,7 +22,9 @@ from promptprop.domain.errors import PromptPropError
 from promptprop.domain.events import StoredEvent, body_of
 from promptprop.domain.models import Json
 from promptprop.domain.report import known_usd
+from promptprop.ports import ENDED
 from promptprop.ports.service import RunState
+from promptprop.server.times import utc_text
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -32,7 +34,6 @@ INTERVAL = 0.25  # seconds between two looks, while anyone follows
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 KEPT = 2000  # frames of a run in memory
 PAGE = 500  # events read at once
-ENDED = ("finished", "stopped", "cancelled")
 HEARTBEAT_FRAME = b": still here\n\n"
 
 
@@ -53,7 +54,7 @@ def event_json(stored: StoredEvent) -> dict[str, Json]:
     body: Json = redact_value(body_of(stored.event)) if stored.event.lifecycle else body_of(stored.event)
     return {
         "seq": stored.seq,
-        "at": stored.at.isoformat().replace("+00:00", "Z"),
+        "at": utc_text(stored.at),
         "kind": stored.event.kind,
         "body": body,
         "active_seconds": stored.meta.get("active_seconds"),

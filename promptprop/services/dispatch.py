@@ -16,13 +16,12 @@ from typing import Literal, Protocol
 from promptprop.domain.errors import RunLocked, RunNotFound
 from promptprop.domain.events import RunFinished, RunStopped, StoredEvent
 from promptprop.domain.people import ENDINGS
-from promptprop.ports import Clock, Inbox, JobQueue, JobState, Queued, RunHead, RunListing, Store
+from promptprop.ports import LIVE_RUNS, Clock, Inbox, JobQueue, JobState, Queued, RunHead, RunListing, Store
 
 log = logging.getLogger("promptprop.jobs")
 
 Wanted = Literal["paused", "cancelled"]
 RESUMABLE = ("created", "stopped", "cancelled")
-UNSETTLED = ("queued", "running")
 RIPE_SECONDS = 10.0  # a row that was changed a moment ago is in somebody's hands
 PAGE = 200
 LAST_WORDS, PAUSE_SECONDS = 40, 0.05  # looks at a job that is about to be over, and seconds between them
@@ -58,7 +57,7 @@ class Dispatch:
         after a kill, is put right first. Raises RunLocked where another process, such as a command, works on it.
         """
         head = self._store.run_head(run_id)
-        if head.status in UNSETTLED and not await self._is_live(run_id):
+        if head.status in LIVE_RUNS and not await self._is_live(run_id):
             await self._close(head, "interrupted")
         queued = await self._store.queue_run(run_id, before, most_live)
         if queued == "queued":
@@ -96,7 +95,7 @@ class Dispatch:
         """
         ripe = self._clock.now() - timedelta(seconds=RIPE_SECONDS)
         changed = 0
-        for status in UNSETTLED:
+        for status in LIVE_RUNS:
             heads: list[RunHead] = []
             while page := self._store.run_page(PAGE, heads[-1].cursor if heads else None, status=status):
                 heads += page
@@ -160,7 +159,7 @@ class Dispatch:
             if told != [stopped] and not any(isinstance(one, RunFinished) for one in told):
                 await self._store.append(StoredEvent(head.id, newest + 1, self._clock.now(), stopped, {}))
             status = "cancelled" if reason == "cancelled" else "stopped"
-            await self._store.change_status(head.id, (*UNSETTLED, "created", "stopped"), status, reason)
+            await self._store.change_status(head.id, (*LIVE_RUNS, "created", "stopped"), status, reason)
             for wish in self._store.wishes(head.id):
                 if wish.kind in ENDINGS:
                     await self._store.settle_wish(wish.id)

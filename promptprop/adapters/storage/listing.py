@@ -14,9 +14,8 @@ from promptprop.adapters.storage.records import storable_or_none
 from promptprop.adapters.storage.runs import NEWEST, unknown_run, utc_now
 from promptprop.adapters.storage.tables import events, progress, runs
 from promptprop.domain.models import storable
-from promptprop.ports import Cursor, Queued, RunHead, RunState
+from promptprop.ports import LIVE_RUNS, Cursor, Queued, RunHead, RunState
 
-LIVE = ("queued", "running")
 HEAD = [column for column in runs.c if column.name != "snapshot"]
 
 
@@ -123,7 +122,7 @@ class ListingRows(Database):
 
 
 def _live(owner: str) -> Select[tuple[int]]:
-    return select(func.count()).where(runs.c.owner == owner, runs.c.status.in_(LIVE))
+    return select(func.count()).where(runs.c.owner == owner, runs.c.status.in_(LIVE_RUNS))
 
 
 def _head_of(row: Row[Any]) -> RunHead:

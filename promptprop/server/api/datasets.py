@@ -15,11 +15,11 @@ from pydantic import BaseModel, Field
 from promptprop.domain.models import Json, Row, Split
 from promptprop.ports import DatasetHead, DatasetRow
 from promptprop.server.api.runs import Closed
-from promptprop.server.api.shapes import Time
 from promptprop.server.auth import Reader
 from promptprop.server.context import Context, Ctx
 from promptprop.server.pages import Cursor, Limit, Page, decoded, encoded, page_of
 from promptprop.server.problems import Refused, answers
+from promptprop.server.times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["datasets"])
 DatasetId = Annotated[str, Path(min_length=1, max_length=100, description="A dataset's id.")]

@@ -10,12 +10,13 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from promptprop.domain.models import Json
-from promptprop.server.api.shapes import RunRef, Time
+from promptprop.server.api.shapes import RunRef
 from promptprop.server.auth import Reader
 from promptprop.server.context import Ctx
 from promptprop.server.feed import event_json
 from promptprop.server.pages import Limit, Page, written
 from promptprop.server.problems import answers
+from promptprop.server.times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 MOST = 2**31 - 1

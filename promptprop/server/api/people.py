@@ -16,13 +16,14 @@ from promptprop.ports import RunRow, WishRow
 from promptprop.server.api.candidates import HypothesisText
 from promptprop.server.api.results import start_of
 from promptprop.server.api.runs import Caps, Closed
-from promptprop.server.api.shapes import Estimate, RunRef, Time
+from promptprop.server.api.shapes import Estimate, RunRef
 from promptprop.server.api.texts import WordChange
 from promptprop.server.auth import Reader, Runner
 from promptprop.server.context import Context, Ctx
 from promptprop.server.idempotency import IdempotencyKey, once
 from promptprop.server.pages import Cursor, Limit, Page, encoded
 from promptprop.server.problems import Refused, answers
+from promptprop.server.times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
 LARGEST = 2**53

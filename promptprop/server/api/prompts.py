@@ -13,7 +13,6 @@ from promptprop.domain.errors import AmbiguousRun, UsageError
 from promptprop.domain.models import Json
 from promptprop.ports import PromptVersion
 from promptprop.server.api.runs import Closed
-from promptprop.server.api.shapes import Time
 from promptprop.server.api.texts import (
     EXPORTED,
     Difference,
@@ -29,6 +28,7 @@ from promptprop.server.context import Context, Ctx
 from promptprop.server.idempotency import IdempotencyKey, once
 from promptprop.server.pages import Cursor, Limit, Page, decoded, page_of
 from promptprop.server.problems import Refused, answers
+from promptprop.server.times import Time
 
 if TYPE_CHECKING:
     from promptprop.bootstrap.references import Named

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import Path
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, Field
 
 from promptprop.domain.models import Json
 from promptprop.domain.report import Report, known_usd
 from promptprop.ports.jobs import JobState
 from promptprop.ports.service import RunHead
+from promptprop.server.times import Time
 
-
-def utc_text(moment: datetime) -> str:
-    """A time as RFC 3339 in UTC.
-
-    >>> utc_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
-    '2026-01-02T03:04:05Z'
-    """
-    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-Time = Annotated[datetime, PlainSerializer(utc_text, return_type=str)]
 RunRef = Annotated[
     str, Path(min_length=1, max_length=200, description="A run's id, the beginning of it, its name, or `latest`.")
 ]

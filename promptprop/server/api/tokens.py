@@ -11,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 
 from promptprop.ports import SCOPES, Scope, TokenRow
 from promptprop.server.api.runs import Closed, order_of
-from promptprop.server.api.shapes import Time
 from promptprop.server.auth import Admin, Reader
 from promptprop.server.context import Ctx
 from promptprop.server.pages import Cursor, Limit, Page, decoded, page_of
 from promptprop.server.problems import Refused, answers
+from promptprop.server.times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["tokens"])
 TokenId = Annotated[str, Path(min_length=1, max_length=100, description="A token's id.")]

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from promptprop.server.api.shapes import Time
+from promptprop.server.times import Time
 
 
 class Answer(BaseModel):

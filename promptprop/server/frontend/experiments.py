@@ -12,11 +12,12 @@ from promptprop.bootstrap.experiments import ACTIVITIES
 from promptprop.domain.errors import RunNotFound
 from promptprop.domain.history import History, fold
 from promptprop.domain.models import Json
+from promptprop.ports import ENDED
 from promptprop.ports.experiments import Experiment
 from promptprop.server.auth import Reader
 from promptprop.server.context import Context, Ctx
 from promptprop.server.frontend.answers import ExperimentDetail, ExperimentList
-from promptprop.server.frontend.projection import OVER, detail_json, list_json
+from promptprop.server.frontend.projection import detail_json, list_json
 from promptprop.server.problems import answers
 from promptprop.services.summary import summary_of
 
@@ -46,7 +47,7 @@ def _summary(context: Context, experiment: Experiment) -> dict[str, Json]:
     run = experiment.run
     if run is None:
         return {}
-    if run.summary and run.status in OVER:
+    if run.summary and run.status in ENDED:
         return dict(run.summary)
     return summary_of(fold(context.store.events(run.id)))
 

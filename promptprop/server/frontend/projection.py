@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from promptprop.bootstrap.experiments import NAME
 from promptprop.domain.history import History
 from promptprop.domain.models import Candidate, Evaluation, Example, Json, Prompt, Proposal
-from promptprop.ports import RunRow
+from promptprop.ports import ENDED, RunRow
 from promptprop.ports.experiments import Experiment
 from promptprop.server.frontend.rows import (
     Member,
@@ -24,14 +23,9 @@ from promptprop.server.frontend.rows import (
     votes_of,
 )
 from promptprop.server.frontend.story import Cast, refinement_of
+from promptprop.server.times import utc_text
 
-OVER = ("finished", "stopped", "cancelled")
 UNKNOWN_MODEL: dict[str, Json] = {"provider": "", "model": "", "settings": {"temperature": None}}
-
-
-def time_json(moment: datetime) -> str:
-    """A time as RFC 3339 in UTC."""
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def page_options(run: RunRow) -> Mapping[str, Any] | None:
@@ -50,9 +44,9 @@ def head_json(experiment: Experiment) -> dict[str, Json]:
         "taskDescription": config.get("task", ""),
         "basePrompt": base_prompt(run) if run else "",
         "runnerModel": runner_of(run) if run else UNKNOWN_MODEL,
-        "isComplete": run is not None and run.status in OVER,
-        "createdAt": time_json(experiment.created_at),
-        "updatedAt": time_json(experiment.updated_at),
+        "isComplete": run is not None and run.status in ENDED,
+        "createdAt": utc_text(experiment.created_at),
+        "updatedAt": utc_text(experiment.updated_at),
     }
 
 
@@ -117,7 +111,7 @@ def cast_of(run: RunRow, rows: Sequence[str]) -> Cast:
 def list_json(experiment: Experiment, summary: Mapping[str, Any]) -> dict[str, Json]:
     """An experiment as the list shows it; `summary` is that of its run as of now, empty without one."""
     score = summary.get("score")
-    over = experiment.run is not None and experiment.run.status in OVER
+    over = experiment.run is not None and experiment.run.status in ENDED
     return {
         **head_json(experiment),
         "iterationCount": summary.get("scored", summary.get("rounds", 0)),

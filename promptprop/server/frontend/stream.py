@@ -14,10 +14,9 @@ from promptprop.adapters.storage.store import SqlStore
 from promptprop.domain.errors import PromptPropError, RunNotFound
 from promptprop.domain.events import CandidateProposed, StoredEvent
 from promptprop.domain.models import Evaluation, Proposal
-from promptprop.ports import RunHead
+from promptprop.ports import ENDED, RunHead
 from promptprop.server.context import Context
 from promptprop.server.feed import HEARTBEAT_FRAME, frame
-from promptprop.server.frontend.projection import OVER
 from promptprop.server.frontend.story import RESTING, Cast, Story
 from promptprop.server.problems import ProblemItem, placed, problem_items, told
 
@@ -92,7 +91,7 @@ async def _frames(reader: Reader, story: Story) -> list[bytes]:
         log.warning("a search could not be read, and is read again: %s", error.message)
         return []
     found = [frame(name, data) for name, data in story.tell(news.events, news.evaluations)]
-    if not story.over and news.head.status in OVER and news.head.stop_reason not in RESTING:
+    if not story.over and news.head.status in ENDED and news.head.stop_reason not in RESTING:
         said = "the run was cancelled" if news.head.status == "cancelled" else "the run could not be begun"
         found.append(frame(*story.fail(story.stage(), said)))
     return found
