@@ -94,14 +94,12 @@ class Service:
         Raises TooManyRuns, DataError, and ConfigError, ModelError for one that could only fail: a missing key is told
         here where the workers are the server's own.
         """
-        from promptprop.bootstrap.models import require_answerable
         from promptprop.bootstrap.preparation import create_run, prepare, require_capped, require_rewriter
 
         if activity == "optimize":
             require_rewriter(loaded.config)
             require_capped(loaded.config)
-        keys = self.has_workers
-        await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, activity, keys=keys)
+        await self._require_answerable(loaded, activity)
 
         async def create() -> RunRow:
             prepared = await prepare(self.store, loaded, most_rows=self.serve.limits.rows)
@@ -115,11 +113,10 @@ class Service:
         Raises what `begin` does, BaselineMissing, and NotComparable.
         """
         from promptprop.bootstrap.checks import begin_check
-        from promptprop.bootstrap.models import require_answerable
 
         told: list[Outlook] = []
-        keys, most = self.has_workers, self.serve.limits.rows
-        await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, "check", keys=keys)
+        most = self.serve.limits.rows
+        await self._require_answerable(loaded, "check")
 
         async def create() -> RunRow:
             return await begin_check(self.store, loaded, request, told.append, owner=order.owner, most_rows=most)
@@ -158,9 +155,7 @@ class Service:
 
         Raises NotPossible, TooManyRuns, RunLocked, and ConfigError for caps beyond those of the server.
         """
-        run = self.store.run(run_id)
-        if run.status == "finished":
-            raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
+        run = self._unfinished(run_id)
         wanted: list[Event] = [CapRaised(dict(caps))] if caps else []
         wanted += [ErrorsRetried()] if retry_errors else []
         await self.intervene(run.id, wanted, order.owner)
@@ -175,9 +170,7 @@ class Service:
         for event in events:
             if isinstance(event, CapRaised):
                 require_within(event.caps, self.serve.budget)
-        run = self.store.run(run_id)
-        if run.status == "finished" and events:
-            raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
+        run = self._unfinished(run_id) if events else self.store.run(run_id)
         wishes = [await self.store.leave_wish(run.id, event.kind, body_of(event), author) for event in events]
         if run.status == "stopped" and any(isinstance(event, RewriteReviewed) for event in events):
             await self.dispatch.submit(run.id)  # it has paused for this word
@@ -193,6 +186,20 @@ class Service:
             raise NotPossible(f"run {run.id[:8]} is {run.status}", remedy="cancel it first")
         with run_lock(self.store.url, run.id):
             await self.store.delete_run(run.id, purge=purge)
+
+    async def _require_answerable(self, loaded: LoadedConfig, activity: str) -> None:
+        """Raises ConfigError, ModelError where a run could not ask its models."""
+        from promptprop.bootstrap.models import require_answerable
+
+        keys = self.has_workers
+        await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, activity, keys=keys)
+
+    def _unfinished(self, run_id: str) -> RunRow:
+        """The run. Raises NotPossible where it has come to its end, RunNotFound."""
+        run = self.store.run(run_id)
+        if run.status == "finished":
+            raise NotPossible(f"run {run.id[:8]} is finished: what it found stands", remedy="begin a new run")
+        return run
 
     def _too_many(self, order: Order) -> TooManyRuns:
         return TooManyRuns(
