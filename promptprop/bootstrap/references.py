@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from promptprop.bootstrap.outputs import default_program, program_of
 from promptprop.domain.errors import RunNotFound, UsageError
 from promptprop.domain.history import fold
-from promptprop.domain.models import Candidate, Program
+from promptprop.domain.models import Candidate, Json, Program
 
 if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
@@ -90,6 +90,19 @@ def prompt_for(store: SqlStore, config: RunConfig, reference: str, *, files: boo
     if set(candidate.prompts) != {step.id for step in program.steps}:
         raise UsageError(f"{reference} has other steps than this configuration", remedy="score it with its own")
     return candidate
+
+
+def version_head(one: PromptVersion) -> dict[str, Json]:
+    """What lists show of a prompt's version; the time is in ISO 8601."""
+    return {
+        "name": one.name,
+        "version": one.version,
+        "aliases": list(one.aliases),
+        "id": one.candidate.id,
+        "length": one.candidate.length,
+        "run_id": one.run_id,
+        "created_at": one.created_at.isoformat(),
+    }
 
 
 def existing_run(store: SqlStore, reference: str) -> RunRow:

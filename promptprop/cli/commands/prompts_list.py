@@ -15,22 +15,12 @@ if TYPE_CHECKING:
 
 def list_prompts(shell: Shell, env_file: EnvFile = None, db: Database = None) -> None:
     """List every version of every prompt."""
+    from promptprop.bootstrap.references import version_head
     from promptprop.cli.running import opened
 
     with contextlib.closing(opened(db, env_file)) as store:
         versions = store.prompts()
-    document = [
-        {
-            "name": one.name,
-            "version": one.version,
-            "aliases": list(one.aliases),
-            "id": one.candidate.id,
-            "length": one.candidate.length,
-            "run_id": one.run_id,
-            "created_at": one.created_at.isoformat(),
-        }
-        for one in versions
-    ]
+    document = [version_head(one) for one in versions]
 
     def draw() -> Iterable[RenderableType]:
         from promptprop.cli.drawing import table_of

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from promptprop.bootstrap.references import version_head
 from promptprop.domain.errors import AmbiguousRun, UsageError
 from promptprop.domain.models import Json
 from promptprop.ports import PromptVersion
@@ -133,19 +134,6 @@ class Rendered(BaseModel):
     used: list[str] = Field(description="The variables that it uses.")
 
 
-def head_of(one: PromptVersion) -> dict[str, Any]:
-    """What a list shows of a version."""
-    return {
-        "name": one.name,
-        "version": one.version,
-        "aliases": list(one.aliases),
-        "id": one.candidate.id,
-        "length": one.candidate.length,
-        "run_id": one.run_id,
-        "created_at": one.created_at,
-    }
-
-
 def version_of(context: Context, name: str, mark: str) -> PromptVersion:
     """The version of a prompt that a number or an alias names. Raises Refused (404)."""
     if "@" not in name and "@" not in mark:
@@ -162,7 +150,7 @@ def detail_of(context: Context, one: PromptVersion) -> Version:
     from promptprop.bootstrap.references import program_of_version
 
     program = program_of_version(context.store, one)
-    return Version(**head_of(one), text=one.candidate.text, prompt=document_of(one.candidate, program))
+    return Version(**version_head(one), text=one.candidate.text, prompt=document_of(one.candidate, program))
 
 
 def named(context: Context, reference: str) -> Named:
@@ -245,7 +233,7 @@ def list_versions(
     if not found and before is None:
         raise Refused(404, "prompt_not_found", "no prompt has this name")
     shown, following = page_of(found, limit, lambda one: (one.version,))
-    return Page(items=[VersionHead(**head_of(one)) for one in shown], next_cursor=following)
+    return Page(items=[VersionHead(**version_head(one)) for one in shown], next_cursor=following)
 
 
 @router.get("/prompts/{name:path}/versions/{version}/export", responses={**answers(404), **EXPORTED})
@@ -295,7 +283,7 @@ def show_version(name: Name, version: Mark, context: Ctx, _caller: Reader) -> Ve
 async def set_alias(name: Name, alias: Alias, body: AliasRequest, context: Ctx, _caller: Runner) -> VersionHead:
     """Point an alias at a version, wherever it pointed before."""
     await run_in_threadpool(version_of, context, name, str(body.version))
-    return VersionHead(**head_of(await context.store.set_alias(name, alias, body.version)))
+    return VersionHead(**version_head(await context.store.set_alias(name, alias, body.version)))
 
 
 @router.delete("/prompts/{name:path}/aliases/{alias}", status_code=204, responses=answers(404))
