@@ -30,6 +30,7 @@ log = logging.getLogger("promptprop.jobs")
 CONCURRENCY = 4  # runs that a worker has in hand at once
 LOCKED_SECONDS = 600.0  # for which a worker waits for another process that has the run
 RETRY_SECONDS = 1.0
+TAKEN_SECONDS = 5.0  # for which an executor's id must be taken, until its worker counts as alive
 RECONNECT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # after which a run goes on whose database had gone away
 CALLS_SECONDS = 6.0  # for calls that are under way when a run is interrupted: a worker drains within 10
 PRELOADED = ("domain.config", "services.course", "bootstrap.outputs", "adapters.models.ledger", "metrics.scoring")
@@ -261,16 +262,17 @@ def build_supervisor(
     return Supervisor(workers, command, {**environment, DATABASE_VARIABLE: url})
 
 
-def recover_executor(url: str, executor: str) -> list[str]:
+def recover_executor(url: str, executor: str, patience: float = TAKEN_SECONDS) -> list[str]:
     """Queue the jobs again that an executor had which is gone for good; returns the ids of their runs.
 
-    Raises UsageError where a worker is that executor: on this host, or, with a database server, on any.
+    Raises UsageError where a worker is that executor: on this host, or, with a database server, on any; that is told
+    after `patience` seconds, since workers hold the ids of others for a moment, to see whether they are at work.
     """
     from promptprop.adapters.jobs.executors import checked
 
     name = checked(executor)
     with contextlib.closing(open_database(url, must_exist=True)) as store:
-        slot = build_roster(url).attempt(name)
+        slot = build_roster(url).wait(name, patience)
         if slot is None:
             remedy = "stop that worker first; of a host that is gone the database's server knows after a minute"
             raise UsageError(f"the executor {name!r} is at work", remedy=remedy)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -106,9 +106,16 @@ class Dispatch:
         return changed
 
     async def returned(self, run_ids: Sequence[str]) -> None:
-        """The jobs of these runs, which had been taken up, wait in the queue again."""
+        """The jobs of these runs, which had been taken up, wait in the queue again.
+
+        A run that a worker has taken up meanwhile says so itself and is left alone.
+        """
         for run_id in run_ids:
-            await self._store.change_status(run_id, ("running", "stopped"), "queued")
+            with suppress(RunLocked):
+                async with self._held(run_id):
+                    job = await self._queue.state(run_id)
+                    if job is not None and job.status == "queued":
+                        await self._store.change_status(run_id, ("running", "stopped"), "queued")
 
     async def close_run(self, run_id: str, reason: str, detail: str = "") -> None:
         """Store that a run which no process works on has stopped, as an event and in its row. Raises RunLocked."""
@@ -151,9 +158,7 @@ class Dispatch:
 
     async def _close(self, head: RunHead, reason: str, detail: str = "") -> None:
         """Stop a run in the place of a process that works on it no more. Raises RunLocked where one does."""
-        lock = self._lock(head.id)
-        await asyncio.to_thread(lock.__enter__)
-        try:
+        async with self._held(head.id):
             newest, stopped = self._store.last_seq(head.id), RunStopped(reason, detail)
             told = [one.event for one in self._store.event_page(head.id, newest - 1, 1)] if newest else []
             if told != [stopped] and not any(isinstance(one, RunFinished) for one in told):
@@ -163,5 +168,13 @@ class Dispatch:
             for wish in self._store.wishes(head.id):
                 if wish.kind in ENDINGS:
                     await self._store.settle_wish(wish.id)
+
+    @asynccontextmanager
+    async def _held(self, run_id: str) -> AsyncIterator[None]:
+        """Keep all others off a run. Raises RunLocked where a process works on it."""
+        lock = self._lock(run_id)
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            yield
         finally:
             await asyncio.to_thread(lock.__exit__, None, None, None)

@@ -70,12 +70,12 @@ class Roster:
         StorageError where the folder cannot be written or the server is out of reach.
         """
         if name is not None:
-            slot = self._waited(checked(name), patience)
+            slot = self.wait(checked(name), patience)
             if slot is None:
                 remedy = "end the other worker, or give each worker a name of its own"
                 raise UsageError(f"another worker is the executor {name!r}", remedy=remedy)
             return slot
-        if number is not None and (slot := self._waited(f"{host()}-{number}", patience)) is not None:
+        if number is not None and (slot := self.wait(f"{host()}-{number}", patience)) is not None:
             return slot
         for free in range(SLOTS):
             if (slot := self.attempt(f"{host()}-{free}")) is not None:
@@ -102,6 +102,16 @@ class Roster:
             raise
         os.close(descriptor)
         return None
+
+    def wait(self, name: str, patience: float = PATIENCE) -> Slot | None:
+        """Hold this executor id once nobody does; None if somebody still does after so many seconds.
+
+        Whoever looks whether an executor is at work holds its id for a moment.
+        """
+        until = time.monotonic() + patience
+        while (slot := self.attempt(name)) is None and time.monotonic() < until:
+            time.sleep(0.05)
+        return slot
 
     def known(self) -> list[str]:
         """The executor ids that workers of this host have had so far."""
@@ -131,12 +141,6 @@ class Roster:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
-
-    def _waited(self, name: str, patience: float) -> Slot | None:
-        until = time.monotonic() + patience
-        while (slot := self.attempt(name)) is None and time.monotonic() < until:
-            time.sleep(0.05)
-        return slot
 
 
 def _on_server(name: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -177,10 +178,16 @@ def test_what_is_loaded_early_exists() -> None:
 
 
 def test_a_worker_that_is_at_work_here_is_not_recovered(store: SqlStore) -> None:
-    slot = build_roster(store.url).take("busy")
-    with pytest.raises(UsageError, match="at work"):
-        recover_executor(store.url, "busy")
-    slot.close()
+    with closing(build_roster(store.url).take("busy")), pytest.raises(UsageError, match="at work"):
+        recover_executor(store.url, "busy", 0.1)
+
+
+def test_a_worker_that_another_one_just_looks_after_is_recovered_all_the_same(store: SqlStore) -> None:
+    looking = build_roster(store.url).take("gone")
+    done = threading.Timer(0.3, looking.close)
+    done.start()
+    assert recover_executor(store.url, "gone") == []
+    done.join()
 
 
 def test_a_worker_that_had_nothing_in_hand_leaves_nothing_to_recover(store: SqlStore) -> None:

@@ -276,11 +276,20 @@ async def test_however_many_runs_are_settled(desk: Desk) -> None:
 
 
 async def test_runs_whose_jobs_came_back_say_queued_unless_they_are_over(desk: Desk) -> None:
-    await desk.run("run-1", "stopped")
-    await desk.run("run-2", "running")
-    await desk.run("run-3", "finished")
+    for number, status in enumerate(("stopped", "running", "finished"), 1):
+        await desk.queue.submit(await desk.run(f"run-{number}", status))
     await desk.dispatch.returned(["run-1", "run-2", "run-3"])
     assert [desk.told(f"run-{number}")[0] for number in (1, 2, 3)] == ["queued", "queued", "finished"]
+
+
+async def test_runs_that_a_worker_has_taken_up_again_meanwhile_do_not_say_queued(desk: Desk) -> None:
+    await desk.queue.submit(await desk.run("run-1", "running"))
+    desk.held.add("run-1")  # a worker has it, and is about to tell the queue
+    await desk.queue.submit(await desk.run("run-2", "running"), 1)
+    assert desk.queue.take("host-0") == "run-2"
+    await desk.run("run-3", "stopped")  # and its job is over
+    await desk.dispatch.returned(["run-1", "run-2", "run-3"])
+    assert [desk.told(f"run-{number}")[0] for number in (1, 2, 3)] == ["running", "running", "stopped"]
 
 
 async def test_a_run_that_has_finished_is_not_told_to_have_stopped(desk: Desk) -> None:
