@@ -24,6 +24,7 @@ SHORTEST_SECRET = 6  # shorter values would black out ordinary words
 SHORTEST_PATTERN = 12  # no shorter word is one that looks like a secret of itself
 SHORTEST_LINE = 16  # of a secret of several lines (a key file), each long line is a secret too
 SHORTEST_IN_ANSWER = 12  # an answer is data: a key such as `ollama` may be a word of it
+MOST_NAMES, LONGEST_NAME = 2000, 100  # keys of documents that are remembered, and characters of one
 FILE_NAME = "promptprop.log"
 FILE_BYTES = 2_000_000
 FILES = 5  # the file being written and four older ones
@@ -69,6 +70,7 @@ class Redactor:
         self._forms: set[str] = set()
         self._known: re.Pattern[str] | None = None
         self._sent: tuple[str, ...] = ()
+        self._names: dict[str, tuple[str, bool]] = {}
         for secret in secrets:
             self.register(secret)
 
@@ -84,6 +86,7 @@ class Redactor:
             self._forms |= forms
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._known = re.compile("|".join(map(re.escape, longest_first)))
+            self._names = {}
         if sent and len(secret) >= SHORTEST_IN_ANSWER:
             self._sent = tuple(sorted({*self._sent, *forms}, key=lambda form: (-len(form), form)))
 
@@ -123,12 +126,12 @@ class Redactor:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
-            return {
-                self._redacted(str(key), known): REDACTED
-                if _holds_secret(str(key), item)
-                else self._redacted(item, known)
-                for key, item in value.items()
-            }
+            found = {}
+            for key, item in value.items():
+                name, secret = self._name(str(key))
+                hidden = secret and item and not str(item).startswith("${")
+                found[name] = REDACTED if hidden else self._redacted(item, known)
+            return found
         if isinstance(value, list | tuple | set | frozenset):
             return [self._redacted(item, known) for item in value]
         text = str(value)
@@ -136,10 +139,15 @@ class Redactor:
             known[text] = self.redact(text)
         return known[text]
 
-
-def _holds_secret(name: str, value: Any) -> bool:
-    """True where the name says that the value is a secret, and the value is one and no reference."""
-    return bool(value) and _SECRET_NAME.match(name) is not None and not str(value).startswith("${")
+    def _name(self, name: str) -> tuple[str, bool]:
+        """A key as it is shown, and whether it says that its value is a secret; most documents have the same keys."""
+        names = self._names  # one more secret puts another in its place, where this name is looked at anew
+        found = names.get(name)
+        if found is None:
+            found = (self.redact(name), _SECRET_NAME.match(name) is not None)
+            if len(names) < MOST_NAMES and len(name) <= LONGEST_NAME:
+                names[name] = found
+        return found
 
 
 def _forms_of(secret: str) -> set[str]:

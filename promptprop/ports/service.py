@@ -245,6 +245,10 @@ class RunListing(Protocol):
         """The run of exactly this id, without its snapshot. Raises RunNotFound."""
         ...
 
+    def find_run_head(self, reference: str) -> RunHead:
+        """The same of the run that a reference names, as `Store.run` finds it. Raises RunNotFound, AmbiguousRun."""
+        ...
+
     def run_counts(self) -> dict[str, int]:
         """How many runs there are of each status."""
         ...

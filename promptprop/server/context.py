@@ -11,7 +11,9 @@ from fastapi import Depends, Request
 
 from promptprop.bootstrap.models_reach import SharedReach
 from promptprop.bootstrap.uploads import Uploads
-from promptprop.server.finished import FinishedReports
+from promptprop.domain.models import Json
+from promptprop.ports.jobs import JobState
+from promptprop.server.finished import Finished, finished_jobs, finished_reports
 from promptprop.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class Context:
     workers: Supervisor | None = None
     uploads: Uploads = field(default_factory=Uploads, repr=False)
     draining: bool = False
-    finished: FinishedReports = field(default_factory=FinishedReports, repr=False)
+    reports: Finished[dict[str, Json]] = field(default_factory=finished_reports, repr=False)
+    jobs: Finished[tuple[JobState, ...]] = field(default_factory=finished_jobs, repr=False)
     reach: SharedReach = field(init=False, repr=False)
     heavy: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HEAVY), repr=False)
     pings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PINGS), repr=False)

@@ -80,8 +80,8 @@ class Engine:
         """The fold of a run's events."""
         return fold(self.store.events(run_id))
 
-    def report(self, run_id: str) -> Report:
-        """The report as of now, for runs in any state."""
+    def report(self, run_id: str, *, breakdown: bool = True) -> Report:
+        """The report as of now, for runs in any state; a `breakdown` reads all answers of an evaluation."""
         candidates = {key: proposal.candidate for key, proposal in self.store.candidates(run_id).items()}
         stored = self.store.events(run_id)
         history = fold(stored)
@@ -92,8 +92,8 @@ class Engine:
         named = {history.seed_id, history.best_id, history.test.winner_id if history.test else ""} - {""}
         costs = {candidate_id: self._cost(run_id, candidate_id) for candidate_id in sorted(named)}
         report = report_of(replace(history, run_id=run_id, spend=spend), candidates, costs)
-        breakdown = breakdown_of_run(self.store, self.store.run(run_id))
-        return replace(report, failed_calls=self.store.failed_calls(run_id, retries), breakdown=breakdown)
+        parts = breakdown_of_run(self.store, self.store.run(run_id)) if breakdown else ()
+        return replace(report, failed_calls=self.store.failed_calls(run_id, retries), breakdown=parts)
 
     def _cost(self, run_id: str, candidate_id: str) -> Decimal | None:
         """USD per 1000 rows: the mean over the candidate's evaluations; None where a price is unknown."""

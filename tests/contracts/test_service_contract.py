@@ -15,7 +15,7 @@ from store_rows import BAD, GOOD, NOON, candidate, evaluation, run_row
 from promptprop.adapters.logs import register_secret
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.adapters.storage.tables import api_tokens
-from promptprop.domain.errors import RunNotFound, UsageError
+from promptprop.domain.errors import AmbiguousRun, RunNotFound, UsageError
 from promptprop.domain.events import NoteLeft, StoredEvent
 from promptprop.domain.models import Example
 from promptprop.ports import AuditRow, Cursor, RunHead, WishRow
@@ -338,6 +338,17 @@ async def test_a_head_says_what_the_run_says(store: SqlStore) -> None:
     for unknown in ("on", "latest", "router"):
         with pytest.raises(RunNotFound):
             store.run_head(unknown)
+
+
+async def test_the_head_of_a_run_is_found_by_whatever_names_it(store: SqlStore) -> None:
+    for number in (1, 2):
+        await store.create_run(run_row(f"aaaa{number}"))
+    for reference in ("aaaa1", "aaaa2", "latest", store.run("aaaa1").name):
+        assert store.find_run_head(reference) == store.run_head(store.run(reference).id)
+    with pytest.raises(AmbiguousRun, match="aaaa1"):
+        store.find_run_head("aaaa")
+    with pytest.raises(RunNotFound):
+        store.find_run_head("nope")
 
 
 async def test_runs_are_counted(store: SqlStore) -> None:

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, Row, Select, func, select, update
 from promptprop.adapters.storage.connection import chunks, serialize
 from promptprop.adapters.storage.database import Database, behind
 from promptprop.adapters.storage.records import storable_or_none
-from promptprop.adapters.storage.runs import NEWEST, unknown_run, utc_now
+from promptprop.adapters.storage.runs import NEWEST, OF_ID, found_run, unknown_run, utc_now
 from promptprop.adapters.storage.tables import events, progress, runs
 from promptprop.domain.models import storable
 from promptprop.ports import LIVE_RUNS, Cursor, Queued, RunHead, RunState
 
 HEAD = [column for column in runs.c if column.name != "snapshot"]
+HEADS = select(*HEAD)
+HEAD_OF_ID = HEADS.where(OF_ID)
 
 
 class ListingRows(Database):
@@ -33,7 +35,7 @@ class ListingRows(Database):
         owner: str | None = None,
     ) -> list[RunHead]:
         """Runs, newest first, those behind `after`."""
-        statement = select(*HEAD).order_by(*NEWEST).limit(limit)
+        statement = HEADS.order_by(*NEWEST).limit(limit)
         if after is not None:
             statement = statement.where(behind(runs, after))
         wanted = {"status": status, "activity": activity, "name": name, "owner": owner}
@@ -47,10 +49,15 @@ class ListingRows(Database):
     def run_head(self, run_id: str) -> RunHead:
         """The run of exactly this id, without its snapshot. Raises RunNotFound."""
         with self.reading() as connection:
-            found = connection.execute(select(*HEAD).where(runs.c.id == storable(run_id))).first()
+            found = connection.execute(HEAD_OF_ID, {"run": storable(run_id)}).first()
         if found is None:
             raise unknown_run(run_id)
         return _head_of(found)
+
+    def find_run_head(self, reference: str) -> RunHead:
+        """The run that a reference names, as `run` finds it. Raises RunNotFound, AmbiguousRun."""
+        with self.reading() as connection:
+            return _head_of(found_run(connection, HEADS, storable(reference)))
 
     def run_counts(self) -> dict[str, int]:
         """How many runs there are of each status."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, select, update
 
 from promptprop.adapters.logs import redact
 from promptprop.adapters.storage.connection import chunks
@@ -21,6 +21,7 @@ from promptprop.ports import RunRow
 
 PREFIX = 4  # characters that a run reference needs to count as a prefix of an id
 NEWEST = (runs.c.created_at.desc(), runs.c.id.desc())
+OF_ID = runs.c.id == bindparam("run")
 
 
 def utc_now() -> datetime:
@@ -61,17 +62,8 @@ class RunRows(Database):
 
         They are tried in this order. A name stands for its newest run. Raises RunNotFound, AmbiguousRun.
         """
-        reference = storable(reference)
         with self.reading() as connection:
-            found = connection.execute(select(runs).where(runs.c.id == reference)).all()  # mostly: and at once
-            found = found or connection.execute(_matching(reference)).all()
-        if not found:
-            remedy = "`promptprop runs list` shows the runs of this database"
-            raise RunNotFound(f"no run answers to {reference!r}", remedy=remedy)
-        if len(found) > 1:
-            ids = ", ".join(row.id for row in found)
-            raise AmbiguousRun(f"{reference!r} begins the ids of several runs: {ids}", remedy="give more characters")
-        return run_of(found[0])
+            return run_of(found_run(connection, select(runs), storable(reference)))
 
     def runs(self, limit: int = 50, offset: int = 0) -> list[RunRow]:
         """Runs, newest first."""
@@ -165,18 +157,31 @@ class RunRows(Database):
         return [_event_of(row) for row in found]
 
 
-def _matching(reference: str) -> Select[Any]:
+def found_run(connection: Connection, wanted: Select[Any], reference: str) -> Row[Any]:
+    """What is `wanted` of the run that a reference names. Raises RunNotFound, AmbiguousRun."""
+    found = connection.execute(wanted.where(OF_ID), {"run": reference}).all()  # mostly: at once
+    found = found or connection.execute(_matching(wanted, reference)).all()
+    if not found:
+        remedy = "`promptprop runs list` shows the runs of this database"
+        raise RunNotFound(f"no run answers to {reference!r}", remedy=remedy)
+    if len(found) > 1:
+        ids = ", ".join(row.id for row in found)
+        raise AmbiguousRun(f"{reference!r} begins the ids of several runs: {ids}", remedy="give more characters")
+    return found[0]
+
+
+def _matching(wanted: Select[Any], reference: str) -> Select[Any]:
     """The best match of a reference: at most one run, but for a prefix that several ids share."""
     if reference == "latest":
-        return select(runs).order_by(*NEWEST).limit(1)
+        return wanted.order_by(*NEWEST).limit(1)
     names = select(runs.c.id).where(runs.c.name == reference).order_by(*NEWEST).limit(1)
     same_id = select(runs.c.id).where(runs.c.id == reference)
     by_id = runs.c.id == reference
     by_name = runs.c.id.in_(names) & ~same_id.exists()
     if len(reference) < PREFIX:
-        return select(runs).where(by_id | by_name)
+        return wanted.where(by_id | by_name)
     by_prefix = (func.substr(runs.c.id, 1, len(reference)) == reference) & ~same_id.exists() & ~names.exists()
-    return select(runs).where(by_id | by_name | by_prefix).order_by(*NEWEST).limit(10)
+    return wanted.where(by_id | by_name | by_prefix).order_by(*NEWEST).limit(10)
 
 
 def _body(event: Event) -> Json:

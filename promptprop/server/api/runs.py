@@ -12,6 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from promptprop.bootstrap.service import Order
 from promptprop.domain.models import Json
+from promptprop.ports import LIVE_RUNS
+from promptprop.ports.jobs import JobState
+from promptprop.ports.service import RunHead
 from promptprop.server.api.shapes import RunDetail, RunRef, RunSummary, Status, job_of, report_document, summary_of_head
 from promptprop.server.auth import Admin, Caller, Reader, Runner
 from promptprop.server.context import Context, Ctx
@@ -135,8 +138,8 @@ def list_runs(context: Ctx, _caller: Reader, wanted: Annotated[RunFilter, Query(
 @router.get("/runs/{run}", responses=answers(404, 409))
 async def show_run(run: RunRef, context: Ctx, _caller: Reader) -> RunDetail:
     """A run with its report as of now."""
-    detail = await run_in_threadpool(detail_of, context, run)
-    detail.job = job_of(await context.service.queue.state(detail.run_id))
+    head, detail = await run_in_threadpool(detail_of, context, run)
+    detail.job = job_of(await job_state_of(context, head))
     return written(detail)
 
 
@@ -190,16 +193,29 @@ def accepted(context: Context, run_id: str) -> JSONResponse:
     return JSONResponse(body, 202, headers={"Location": f"/api/v1/runs/{run_id}"})
 
 
-def detail_of(context: Context, reference: str) -> RunDetail:
+def detail_of(context: Context, reference: str) -> tuple[RunHead, RunDetail]:
     """A run with its report; what the queue knows is left open."""
-    run_id = context.store.run(reference).id
-    head = context.store.run_head(run_id)
-    engine, summary = context.service.engine, summary_of_head(head)
-    row = context.store.progress([run_id]).get(run_id)
-    return RunDetail.model_construct(
-        **dict(summary),
-        report=context.finished.of(head, lambda: report_document(engine.report(run_id))),
+    head = context.store.find_run_head(reference)
+    over = head.status == "finished"  # such a run makes no progress and waits for nobody
+    row = None if over else context.store.progress([head.id]).get(head.id)
+    engine, live = context.service.engine, head.status in LIVE_RUNS
+    # whoever asks again and again how an evaluation comes on would have all its answers read each time
+    report = context.reports.of(head, lambda: report_document(engine.report(head.id, breakdown=not live)))
+    return head, RunDetail.model_construct(
+        **dict(summary_of_head(head)),
+        report=report,
         job=None,
         progress=progress_json(row.body if row else None),
-        waiting_for_review=context.store.pending_review(run_id) is not None,
+        waiting_for_review=not over and context.store.pending_review(head.id) is not None,
     )
+
+
+async def job_state_of(context: Context, head: RunHead) -> JobState | None:
+    """A run's newest job. That of a run that has finished is over a moment later, and changes no more then."""
+    known = context.jobs.known(head)
+    if known is None:
+        state = await context.service.queue.state(head.id)
+        known = () if state is None else (state,)
+        if state is None or not state.live:
+            context.jobs.keep(head, known)
+    return known[0] if known else None

@@ -141,7 +141,9 @@ def job_of(state: JobState | None) -> Job | None:
 class RunDetail(RunSummary):
     """A run with all that is known of it, as of now."""
 
-    report: Json = Field(description="The document of `promptprop runs show --json`.")
+    report: Json = Field(
+        description="The document of `promptprop runs show --json`; `breakdown` is empty while it goes on."
+    )
     job: Job | None = Field(description="Where it stands in the queue; null for a run of the command line.")
     progress: Json = Field(description="The last word of a running one: phase, done, total, spend.")
     waiting_for_review: bool = Field(description="Whether a rewrite waits for a person's word.")

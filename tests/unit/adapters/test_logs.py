@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptprop.adapters import logs
-from promptprop.adapters.logs import REDACTED, Redactor, bind, configure
+from promptprop.adapters.logs import MOST_NAMES, REDACTED, Redactor, bind, configure
 
 LOG = logging.getLogger("promptprop.test")
 
@@ -298,3 +298,18 @@ def test_an_address_without_a_secret_has_none(url: str) -> None:
 @pytest.mark.parametrize("password", ["pa/ss/word", "pa#ss?word", "p@ss@word"])
 def test_a_password_in_a_url_may_hold_any_sign(password: str) -> None:
     assert logs.redact(f"at postgresql://me:{password}@host/db!") == f"at postgresql://me:{REDACTED}@host/db!"
+
+
+def test_a_name_in_a_document_that_turns_out_to_hold_a_secret_is_blacked_out_from_then_on() -> None:
+    redactor = Redactor()
+    document = {"of plain-words-1": {"token": "abcdef", "of plain-words-1": "x"}}
+    assert redactor.redact_value(document) == {"of plain-words-1": {"token": "[redacted]", "of plain-words-1": "x"}}
+    redactor.register("plain-words-1")
+    assert redactor.redact_value(document) == {"of [redacted]": {"token": "[redacted]", "of [redacted]": "x"}}
+
+
+def test_however_many_names_documents_have_only_so_many_are_remembered() -> None:
+    redactor = Redactor()
+    for number in range(MOST_NAMES + 10):
+        assert redactor.redact_value({f"name-{number}": 1}) == {f"name-{number}": 1}
+    assert len(redactor._names) == MOST_NAMES

@@ -111,6 +111,19 @@ async def test_a_run_is_removed_only_once_it_is_over_and_by_an_admin(full_server
         assert (await client.get(f"/runs/{finished.evaluation}")).status_code == 404
 
 
+async def test_an_evaluation_is_broken_down_once_it_is_over(full_server: Station, finished: Finished) -> None:
+    run_id, store = finished.evaluation, full_server.store
+    async with full_server.client() as client:
+        over = (await client.get(f"/runs/{run_id}")).json()["report"]
+        await store.change_status(run_id, ("finished",), "running")
+        going = (await client.get(f"/runs/{run_id}")).json()["report"]
+        await store.change_status(run_id, ("running",), "finished")
+        again = (await client.get(f"/runs/{run_id}")).json()["report"]
+    assert len(over["breakdown"]) == 1
+    assert going["breakdown"] == []
+    assert again == over
+
+
 async def test_filters_choose_runs(full_server: Station, finished: Finished) -> None:
     async with full_server.client() as client:
         chosen = (await client.get("/runs", params={"activity": "evaluate"})).json()["items"]
