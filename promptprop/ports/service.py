@@ -355,6 +355,9 @@ class Idempotency(Protocol):
         ...
 
 
+TURNED_AWAY = (401, 403, 421)  # no token or a wrong one, not allowed, another host than ours
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     """One act of somebody. `action` is a method and a route; nothing of the request's contents, and no secret."""
@@ -371,7 +374,7 @@ class AuditRow:
 
 
 class AuditLog(Protocol):
-    """What was changed, and who was turned away. Rows are only ever added."""
+    """What was changed, and who was turned away. Rows are added, and left out once they are old; none is changed."""
 
     async def record_audit(self, rows: Sequence[AuditRow]) -> None:
         """Add rows; their ids are given by the store."""
@@ -379,4 +382,8 @@ class AuditLog(Protocol):
 
     def audit_page(self, limit: int, before_id: int | None = None) -> list[AuditRow]:
         """Rows, newest first, those with ids under `before_id`."""
+        ...
+
+    async def prune_audit(self, before: datetime, refused_before: datetime) -> int:
+        """Leave out rows from before a time, those of who was turned away from before another; returns how many."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import logging
 import signal
 import socket
@@ -24,7 +25,9 @@ DRAIN_SECONDS = 10  # from SIGTERM to the end of the process
 STREAM_SECONDS = 2  # for answers under way, once the streams have been told to end
 BACKLOG = 2048
 CHORE_SECONDS = 30.0
+DAY_ROUNDS, AUDIT_ROUND = int(86_400 / CHORE_SECONDS), 20
 KEEP_ANSWERS = timedelta(days=1)  # answers to requests with an Idempotency-Key
+KEEP_REFUSALS = timedelta(days=30)  # rows of the audit log that anybody can cause
 THREADS = 3  # that read the database at once: more of them fight over the interpreter, and all get slower
 
 
@@ -62,15 +65,29 @@ async def started(settings: ServerSettings) -> AsyncIterator[Context]:
 
 
 async def _chores(context: Context) -> None:
-    """Open the queue, so that the first run need not wait; then put right what crashes have left, now and then."""
-    while True:
+    for number in itertools.count():
         try:
-            await context.service.queue.ping()
-            await context.service.dispatch.settle()
-            await context.store.prune_answers(datetime.now(timezone.utc) - KEEP_ANSWERS)
+            await tidy(context, number)
         except PromptPropError as error:
             log.warning("what is done now and then could not be done: %s", error.message)
         await asyncio.sleep(CHORE_SECONDS)
+
+
+async def tidy(context: Context, number: int) -> None:
+    """Open the queue, so that the first run need not wait; then put right what crashes have left, now and then.
+
+    Once a day old rows leave the audit log, for the first time a while after the start: round 0.
+    """
+    await context.service.queue.ping()
+    await context.service.dispatch.settle()
+    now = datetime.now(timezone.utc)
+    await context.store.prune_answers(now - KEEP_ANSWERS)
+    if number % DAY_ROUNDS == AUDIT_ROUND:
+        days = context.settings.serve.audit_days
+        pruned = await context.store.prune_audit(
+            now - timedelta(days=days), now - min(KEEP_REFUSALS, timedelta(days=days))
+        )
+        log.info("rows that left the audit log, for they were old: %d", pruned)
 
 
 class Listening(uvicorn.Server):

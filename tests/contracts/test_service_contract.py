@@ -13,6 +13,7 @@ from sqlalchemy import select
 from store_rows import BAD, GOOD, NOON, candidate, evaluation, run_row
 
 from promptprop.adapters.logs import register_secret
+from promptprop.adapters.storage import audit
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.adapters.storage.tables import api_tokens
 from promptprop.domain.errors import AmbiguousRun, RunNotFound, UsageError
@@ -530,6 +531,22 @@ async def test_old_answers_are_forgotten(store: SqlStore) -> None:
 
 
 # --- the audit log --------------------------------------------------------------------------------------------------
+
+
+async def test_old_rows_leave_the_audit_log_and_refusals_sooner(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "SLICE", 3)
+    statuses = [200, 403, 202, 401, 421, 204, 404]
+    for days in (400, 100, 40, 10):
+        rows = [AuditRow(NOON - timedelta(days=days), f"{days}", "", "a", "", one, "::1") for one in statuses]
+        await store.record_audit(rows)
+    year, month = NOON - timedelta(days=365), NOON - timedelta(days=30)
+    assert await store.prune_audit(year, month) == 7 + 3 + 3
+    left = [(row.request_id, row.status) for row in reversed(store.audit_page(50))]
+    kept = [200, 202, 204, 404]
+    assert left == [(days, one) for days in ("100", "40") for one in kept] + [("10", one) for one in statuses]
+    assert await store.prune_audit(year, month) == 0
 
 
 async def test_the_audit_log_is_read_newest_first(store: SqlStore) -> None:

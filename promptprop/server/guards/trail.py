@@ -11,16 +11,15 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptprop.adapters.logs import redact
-from promptprop.ports.service import AuditRow
+from promptprop.ports.service import TURNED_AWAY, AuditRow
 from promptprop.server.guards.identity import address_of, route_of
 from promptprop.server.guards.origins import SAFE
 from promptprop.server.guards.rates import Buckets
 
 log = logging.getLogger("promptprop.audit")
-TURNED_AWAY = (401, 403, 421)
 MOST_WAITING = 1_000
 MOST_AT_ONCE = 200
-REFUSALS_PER_MINUTE = 300  # rows of who was turned away; a flood of them must not fill the disk
+REFUSALS_PER_MINUTE = 60  # rows of who was turned away; a flood of them must not fill the disk
 LONGEST_TARGET = 200
 
 Record = Callable[[Sequence[AuditRow]], Awaitable[Any]]
