@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptprop.bootstrap.page_models import PageModel, lent, server_rewriter
@@ -17,6 +16,7 @@ from promptprop.domain.models import Example, Json, Split, storable, text_of
 if TYPE_CHECKING:
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.adapters.storage.store import SqlStore
+    from promptprop.bootstrap.requests import Lender
     from promptprop.domain.serve_config import ServeConfig
     from promptprop.ports import RunRow
 
@@ -25,17 +25,6 @@ EXPERIMENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}")
 MISSING = 0.5  # share of rows without a score past which a run stops: a few are none of the page's errors
 BLOCK, BLOCKS = 10, 20  # rows at once at least, and blocks at most: the page shows rows as they come
 ACTIVITIES = ("optimize", "evaluate", "check")  # that experiments are
-
-
-@dataclass(frozen=True, slots=True)
-class Lending:
-    """What a server lends to requests of the page. Without workers of its own, keys are another process's to have."""
-
-    store: SqlStore = field(repr=False)
-    serve: ServeConfig = field(repr=False)
-    environment: Mapping[str, str] = field(repr=False)
-    folder: Path
-    has_workers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +110,13 @@ def query_of(example: Example) -> str:
 
 
 async def create_search(
-    lending: Lending, wanted: PageSearch, dataset_id: str, *, owner: str = "", run_id: str | None = None
+    store: SqlStore,
+    lender: Lender,
+    wanted: PageSearch,
+    dataset_id: str,
+    *,
+    owner: str = "",
+    run_id: str | None = None,
 ) -> RunRow:
     """Store the run that a search of the page is. Raises ConfigError, DataError.
 
@@ -130,15 +125,15 @@ async def create_search(
     from promptprop.bootstrap.models import require_answerable
     from promptprop.bootstrap.preparation import draft_run, prepare, require_rewriter
 
-    rows = sum(row.split in ("train", None) for row in lending.store.rows(dataset_id))
-    loaded = load_search(lending, wanted, dataset_id, rows)
+    rows = sum(row.split in ("train", None) for row in store.rows(dataset_id))
+    loaded = load_search(lender, wanted, dataset_id, rows)
     require_rewriter(loaded.config)
-    ready = partial(require_answerable, loaded.config, lending.environment, "optimize", keys=lending.has_workers)
+    ready = partial(require_answerable, loaded.config, lender.environment, "optimize", keys=lender.has_workers)
     await asyncio.to_thread(ready)
-    prepared = await prepare(lending.store, loaded, most_rows=lending.serve.limits.rows)
+    prepared = await prepare(store, loaded, most_rows=lender.serve.limits.rows)
     run = replace(draft_run(prepared, "optimize", {"front_end": front_end_options(wanted)}), owner=owner)
     run = replace(run, id=run_id) if run_id else run
-    await lending.store.create_run(run)
+    await store.create_run(run)
     return run
 
 
@@ -147,7 +142,7 @@ def most_calls(wanted: PageSearch, rows: int) -> int:
     return wanted.iterations * (rows * (1 + len(wanted.jury)) + 1)
 
 
-def load_search(lending: Lending, wanted: PageSearch, dataset_id: str, rows: int) -> LoadedConfig:
+def load_search(lender: Lender, wanted: PageSearch, dataset_id: str, rows: int) -> LoadedConfig:
     """The configuration of a search. Raises ConfigError with everything that is wrong with its models."""
     from promptprop.bootstrap.requests import capped
     from promptprop.domain.budget_config import BudgetConfig
@@ -158,15 +153,15 @@ def load_search(lending: Lending, wanted: PageSearch, dataset_id: str, rows: int
         raise ConfigError("the prompt is empty", remedy="write one")
     seats = seat_names([juror.name or juror.model.model for juror in wanted.jury])
     calls = most_calls(wanted, rows)
-    budget = capped(BudgetConfig(calls=calls + max(10, calls // 2)), lending.serve.budget)
+    budget = capped(BudgetConfig(calls=calls + max(10, calls // 2)), lender.serve.budget)
     return loaded_of(
-        lending,
+        lender,
         {
             "name": NAME,
             "task": storable(wanted.task),
             "prompt": framed(wanted.task, wanted.prompt),
             "data": {"dataset": dataset_id, "split": {"train": 1.0, "select": 0.0, "test": 0.0}},
-            "models": _models(wanted, seats, lending.serve),
+            "models": _models(wanted, seats, lender.serve),
             "metrics": [{"type": "jury", "id": seat, "jurors": [seat]} for seat in seats],
             "optimizer": {
                 "name": "iterate",
@@ -207,13 +202,13 @@ def _models(wanted: PageSearch, seats: Sequence[str], serve: ServeConfig) -> dic
     return found
 
 
-def loaded_of(lending: Lending, config: Mapping[str, Json]) -> LoadedConfig:
+def loaded_of(lender: Lender, config: Mapping[str, Json]) -> LoadedConfig:
     """A configuration that is made here as one that was loaded: it names no file, and no reference but the server's."""
     from promptprop.adapters.files.config import LoadedConfig
     from promptprop.domain.config import RunConfig
 
     found = RunConfig.model_validate(config)
-    return LoadedConfig(found, {}, lending.folder / "request", (), lending.environment)
+    return LoadedConfig(found, {}, lender.folder / "request", (), lender.environment)
 
 
 def framed(task: str, prompt: str) -> dict[str, Json]:

@@ -32,11 +32,15 @@ MOST_REPLICATES = 25  # answers to a row at one look of a check
 
 @dataclass(frozen=True, slots=True)
 class Lender:
-    """What a server lends to requests: a project folder, settings, and an environment that resolves its references."""
+    """What a server lends to requests: a project folder, settings, and an environment that resolves its references.
+
+    Without workers of its own, keys are another process's to have.
+    """
 
     folder: Path
-    serve: ServeConfig
+    serve: ServeConfig = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
+    has_workers: bool = True
 
 
 def load_request(given: Mapping[str, Json] | str, lender: Lender, dataset: str | None = None) -> LoadedConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptprop.domain.errors import UsageError
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from promptprop.adapters.storage.store import SqlStore
     from promptprop.bootstrap.checks import CheckRequest
     from promptprop.bootstrap.gates import Outlook
+    from promptprop.bootstrap.requests import Lender
     from promptprop.domain.people import Wish
-    from promptprop.domain.serve_config import ServeConfig
     from promptprop.ports import RunRow
     from promptprop.ports.jobs import JobQueue
     from promptprop.services.dispatch import Dispatch, Wanted
@@ -68,10 +67,7 @@ class Service:
     engine: Engine = field(repr=False)
     queue: JobQueue = field(repr=False)
     dispatch: Dispatch = field(repr=False)
-    serve: ServeConfig = field(repr=False)
-    folder: Path = field(default_factory=Path.cwd)
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    has_workers: bool = True
+    lender: Lender
 
     def load(
         self, config: Mapping[str, Json] | None, yaml: str | None = None, dataset: str | None = None
@@ -80,13 +76,12 @@ class Service:
 
         Reads files: to be called in a thread. Raises ConfigError, UsageError.
         """
-        from promptprop.bootstrap.requests import Lender, load_request
+        from promptprop.bootstrap.requests import load_request
 
         given = yaml if config is None else config
         if given is None or (config is not None and yaml is not None):
             raise UsageError("exactly one of config and yaml is wanted", remedy="send the configuration in one form")
-        lender = Lender(self.folder, self.serve, self.environment)
-        return load_request(given, lender, dataset)
+        return load_request(given, self.lender, dataset)
 
     async def begin(self, loaded: LoadedConfig, activity: str, options: Mapping[str, Json], order: Order) -> RunRow:
         """Store a new run and hand it to the workers.
@@ -102,7 +97,7 @@ class Service:
         await self._require_answerable(loaded, activity)
 
         async def create() -> RunRow:
-            prepared = await prepare(self.store, loaded, most_rows=self.serve.limits.rows)
+            prepared = await prepare(self.store, loaded, most_rows=self.lender.serve.limits.rows)
             return await create_run(self.store, prepared, activity, options, owner=order.owner)
 
         return await self.submit(create, order)
@@ -115,7 +110,7 @@ class Service:
         from promptprop.bootstrap.checks import begin_check
 
         told: list[Outlook] = []
-        most = self.serve.limits.rows
+        most = self.lender.serve.limits.rows
         await self._require_answerable(loaded, "check")
 
         async def create() -> RunRow:
@@ -139,7 +134,7 @@ class Service:
 
     def most_runs(self, order: Order) -> int:
         """How many runs the owner may have queued and running at once."""
-        return self.serve.limits.runs if order.max_runs is None else order.max_runs
+        return self.lender.serve.limits.runs if order.max_runs is None else order.max_runs
 
     async def end(self, run_id: str, ending: Wanted, author: str = "") -> bool:
         """Pause or cancel a run; tells whether it is over by now. Raises NotPossible for one that came to its end."""
@@ -169,7 +164,7 @@ class Service:
 
         for event in events:
             if isinstance(event, CapRaised):
-                require_within(event.caps, self.serve.budget)
+                require_within(event.caps, self.lender.serve.budget)
         run = self._unfinished(run_id) if events else self.store.run(run_id)
         wishes = [await self.store.leave_wish(run.id, event.kind, body_of(event), author) for event in events]
         if run.status == "stopped" and any(isinstance(event, RewriteReviewed) for event in events):
@@ -191,7 +186,7 @@ class Service:
         """Raises ConfigError, ModelError where a run could not ask its models."""
         from promptprop.bootstrap.models import require_answerable
 
-        keys = self.has_workers
+        keys = self.lender.has_workers
         await asyncio.to_thread(require_answerable, loaded.config, loaded.environment, activity, keys=keys)
 
     def _unfinished(self, run_id: str) -> RunRow:

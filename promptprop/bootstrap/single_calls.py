@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from promptprop.bootstrap.experiments import Lending, PageRow, example_of_row, framed, loaded_of
+from promptprop.bootstrap.experiments import PageRow, example_of_row, framed, loaded_of
 from promptprop.bootstrap.page_models import PageModel, lent, server_rewriter
 from promptprop.domain.errors import BudgetSpent, ConfigError, DataError, UnusableReplies, raise_failure
 from promptprop.domain.models import Ask, Json, Message, ModelRequest, Outcome, Prompt, storable
 
 if TYPE_CHECKING:
+    from promptprop.adapters.storage.store import SqlStore
+    from promptprop.bootstrap.requests import Lender
     from promptprop.domain.model_config import ModelConfig
     from promptprop.domain.models import Judgement
     from promptprop.ports import Question, Told
@@ -31,24 +33,26 @@ class NoRewriter(ConfigError):
     code = "no_rewriter"
 
 
-async def infer(lending: Lending, model: PageModel, task: str, prompt: str, query: str) -> str:
+async def infer(store: SqlStore, lender: Lender, model: PageModel, task: str, prompt: str, query: str) -> str:
     """What a model answers to one input under a literal prompt. Raises ModelError, ConfigError, BudgetExhausted."""
     from promptprop.roles.template import fill_prompt
 
-    task_model = _at_once(lent(model, "task", lending.serve))
+    task_model = _at_once(lent(model, "task", lender.serve))
     config = {"prompt": framed(task, prompt), "models": {"task": task_model}, "metrics": ["exact"]}
     text = Prompt((Message("user", storable(prompt)),), True, str(framed(task, prompt)["frame"]))
-    async with _inquiry(lending, "infer", task, config) as inquiry:
+    async with _inquiry(store, lender, "infer", task, config) as inquiry:
         (outcome,) = await _ask(inquiry, "task", [fill_prompt(text, {"query": storable(query)})])
         return outcome.reply.text if outcome.reply else ""
 
 
-async def judge(lending: Lending, model: PageModel, task: str, row: PageRow, answer: str) -> tuple[float, str]:
+async def judge(
+    store: SqlStore, lender: Lender, model: PageModel, task: str, row: PageRow, answer: str
+) -> tuple[float, str]:
     """A juror's score in [0, 1] of one answer, and why. Raises UnusableReplies, ModelError, BudgetExhausted."""
     from promptprop.metrics.base import Seat, Setting
     from promptprop.metrics.jury import Jury, JuryOptions
 
-    juror = _at_once(lent(model, "juror", lending.serve))
+    juror = _at_once(lent(model, "juror", lender.serve))
     config = {
         "prompt": framed(task, "-"),
         "models": {"task": juror, "jury": [{**juror, "name": SEAT}]},
@@ -57,7 +61,7 @@ async def judge(lending: Lending, model: PageModel, task: str, row: PageRow, ans
     setting = Setting(task=storable(task), jury=(Seat(SEAT),))
     metric = Jury(SEAT, JuryOptions(), Path(), setting)
     example = example_of_row(row, 0)
-    async with _inquiry(lending, "judge", task, config) as inquiry:
+    async with _inquiry(store, lender, "judge", task, config) as inquiry:
         told: list[Told] = []
         while not isinstance(said := metric.consider(storable(answer), example, {}, told), dict):
             told += await _replies(inquiry, said)
@@ -86,14 +90,14 @@ async def _replies(inquiry: Inquiry, questions: Sequence[Question]) -> list[Told
     ]
 
 
-async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Refinement:
+async def refine(store: SqlStore, lender: Lender, task: str, prompt: str, failures: str) -> Refinement:
     """A better prompt from a text about its failures, by the server's rewriter.
 
     Raises NoRewriter, UnusableReplies, DataError.
     """
     if not prompt.strip():
         raise DataError("the prompt that is to be refined is empty")
-    model = server_rewriter(lending.serve)
+    model = server_rewriter(lender.serve)
     if model is None:
         raise NoRewriter("the server has no model that writes prompts", remedy="set serve.models.rewriter")
     plain = _at_once(model)
@@ -104,7 +108,7 @@ async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Ref
         "said": storable(failures),
         "longest": max(LONGEST, 3 * len(prompt)),
     }
-    async with _inquiry(lending, "refine", task, config) as inquiry:
+    async with _inquiry(store, lender, "refine", task, config) as inquiry:
         (answer,) = await inquiry.ask([Ask("refiner", inputs)])
     if answer.value is None:
         if answer.failure is not None and answer.failure.code != "unreadable_reply":
@@ -115,17 +119,19 @@ async def refine(lending: Lending, task: str, prompt: str, failures: str) -> Ref
 
 
 @asynccontextmanager
-async def _inquiry(lending: Lending, activity: str, task: str, config: Mapping[str, Json]) -> AsyncIterator[Inquiry]:
+async def _inquiry(
+    store: SqlStore, lender: Lender, activity: str, task: str, config: Mapping[str, Json]
+) -> AsyncIterator[Inquiry]:
     from promptprop.bootstrap.inquiries import open_inquiry
     from promptprop.bootstrap.requests import capped
     from promptprop.domain.budget_config import BudgetConfig
     from promptprop.roles.registry import shipped_template
 
-    budget = capped(BudgetConfig(calls=MOST_CALLS), lending.serve.budget).model_dump(mode="json")
+    budget = capped(BudgetConfig(calls=MOST_CALLS), lender.serve.budget).model_dump(mode="json")
     common = {"name": activity, "task": storable(task), "data": {"dataset": "none"}, "budget": budget}
-    loaded = loaded_of(lending, {**common, **config})
+    loaded = loaded_of(lender, {**common, **config})
     templates = {name: shipped_template(name) for name in ("juror", "refiner")}
-    async with open_inquiry(lending.store, loaded, activity, "", templates, lambda *_: None) as inquiry:
+    async with open_inquiry(store, loaded, activity, "", templates, lambda *_: None) as inquiry:
         yield inquiry
 
 

@@ -37,6 +37,7 @@ async def started(settings: ServerSettings) -> AsyncIterator[Context]:
     from promptprop.bootstrap.assembly import build_engine
     from promptprop.bootstrap.configuration import open_database
     from promptprop.bootstrap.jobs import build_dispatch, build_queue, build_supervisor
+    from promptprop.bootstrap.requests import Lender
     from promptprop.bootstrap.service import Service
     from promptprop.server.feed import Feeds
 
@@ -48,8 +49,8 @@ async def started(settings: ServerSettings) -> AsyncIterator[Context]:
         stack.push_async_callback(queue.close)
         dispatch = build_dispatch(store, queue)
         engine = build_engine(store, settings.url, settings.environment)
-        lent = (settings.serve, settings.folder, settings.environment, settings.workers > 0)
-        service = Service(store, engine, queue, dispatch, *lent)
+        lender = Lender(settings.folder, settings.serve, settings.environment, settings.workers > 0)
+        service = Service(store, engine, queue, dispatch, lender)
         feeds = Feeds(store)
         stack.push_async_callback(feeds.close)
         context = Context(settings, store, service, feeds)

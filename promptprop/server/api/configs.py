@@ -115,14 +115,14 @@ def validity_of(context: Context, body: ConfigRequest) -> Validity:
     rows: dict[str, int] = {}
     prompts = 0
     try:
-        rows, prompts = inspect_inputs(loaded, context.store, service.serve.limits.rows)
+        rows, prompts = inspect_inputs(loaded, context.store, service.lender.serve.limits.rows)
     except InputError as error:
         problems += problem_items(error)
     try:
         if body.activity == "optimize":
             require_rewriter(config)
             require_capped(config)
-        require_answerable(config, loaded.environment, body.activity, keys=service.has_workers)
+        require_answerable(config, loaded.environment, body.activity, keys=service.lender.has_workers)
     except InputError as error:
         problems += problem_items(error)
     except (ModelError, UsageError) as error:
@@ -148,7 +148,7 @@ def plan_of(context: Context, body: PlanRequest) -> PlanDocument:
     from promptprop.bootstrap.inspection import plan_apart, plan_in
     from promptprop.bootstrap.models import all_simulated
 
-    service, most = context.service, context.service.serve.limits.rows
+    service, most = context.service, context.service.lender.serve.limits.rows
     loaded: LoadedConfig = service.load(body.config, body.yaml, body.dataset)
     options: dict[str, Json] = {}
     if body.activity == "evaluate":

@@ -9,7 +9,6 @@ from promptprop.bootstrap import single_calls
 from promptprop.server.auth import Reader, Runner
 from promptprop.server.context import Ctx
 from promptprop.server.frontend.answers import InferenceAnswer, JuryAnswer, MetricsAnswer, RefinementAnswer
-from promptprop.server.frontend.optimize import lending_of
 from promptprop.server.frontend.rows import points, summary_metrics
 from promptprop.server.frontend.shapes import InferenceBody, JuryBody, MetricsBody, RefineBody, page_model
 from promptprop.server.problems import answers
@@ -25,8 +24,8 @@ router = APIRouter(tags=["front end"])
 async def infer(body: InferenceBody, context: Ctx, _caller: Runner) -> JSONResponse:
     """Run a prompt on one input."""
     model = page_model(body.model, body.settings, body.provider)
-    lending = lending_of(context)
-    output = await single_calls.infer(lending, model, body.task_description, body.prompt_template, body.query)
+    store, lender = context.store, context.service.lender
+    output = await single_calls.infer(store, lender, model, body.task_description, body.prompt_template, body.query)
     return JSONResponse({"output": output})
 
 
@@ -39,7 +38,7 @@ async def judge(body: JuryBody, context: Ctx, _caller: Runner) -> JSONResponse:
     """Have one juror score one answer."""
     model = page_model(body.jury_model, body.jury_settings, body.provider)
     score, reasoning = await single_calls.judge(
-        lending_of(context), model, body.task_description, body.row.page_row, body.actual_output
+        context.store, context.service.lender, model, body.task_description, body.row.page_row, body.actual_output
     )
     return JSONResponse({"score": points(score), "reasoning": reasoning})
 
@@ -51,7 +50,8 @@ async def judge(body: JuryBody, context: Ctx, _caller: Runner) -> JSONResponse:
 )
 async def refine(body: RefineBody, context: Ctx, _caller: Runner) -> JSONResponse:
     """Have the server's rewriter mend a prompt."""
-    refined = await single_calls.refine(lending_of(context), body.task_description, body.current_prompt, body.failures)
+    store, lender = context.store, context.service.lender
+    refined = await single_calls.refine(store, lender, body.task_description, body.current_prompt, body.failures)
     return JSONResponse(
         {
             "explanation": refined.explanation,

@@ -11,7 +11,6 @@ from fastapi.responses import StreamingResponse
 from promptprop.bootstrap.experiment_rows import require_dataset
 from promptprop.bootstrap.experiments import (
     EXPERIMENT_ID,
-    Lending,
     PageJuror,
     PageSearch,
     create_search,
@@ -71,7 +70,7 @@ async def _alone(data: bytes) -> AsyncIterator[bytes]:
 
 async def begin(body: OptimizeBody, context: Context, caller: Caller) -> RunRow:
     """Store the search and hand it to the workers. Raises whatever keeps it from beginning."""
-    lending = lending_of(context)
+    lender = context.service.lender
     order = Order(caller.id, caller.max_runs)
     stored = context.store.experiment(body.experiment_id) if body.experiment_id else None
     dataset_id = require_dataset(context.store, body.experiment_id) if body.experiment_id else None
@@ -80,20 +79,14 @@ async def begin(body: OptimizeBody, context: Context, caller: Caller) -> RunRow:
     async def create() -> RunRow:
         if dataset_id is None:
             rows = [row.page_row for row in body.dataset]
-            own = await put_rows(context.store, rows, lending.serve.limits.rows)
-            return await create_search(lending, wanted, own, owner=caller.id)
+            own = await put_rows(context.store, rows, lender.serve.limits.rows)
+            return await create_search(context.store, lender, wanted, own, owner=caller.id)
         waits = stored is not None and stored.run is None and EXPERIMENT_ID.fullmatch(stored.id)
         run_id = stored.id if stored is not None and waits else None
         learned = await train_rows(context.store, dataset_id)
-        return await create_search(lending, wanted, learned, owner=caller.id, run_id=run_id)
+        return await create_search(context.store, lender, wanted, learned, owner=caller.id, run_id=run_id)
 
     return await context.service.submit(create, order)
-
-
-def lending_of(context: Context) -> Lending:
-    """What the server lends to the page."""
-    settings = context.settings
-    return Lending(context.store, settings.serve, settings.environment, settings.folder, context.service.has_workers)
 
 
 def wanted_search(body: OptimizeBody, stored: Experiment | None) -> PageSearch:

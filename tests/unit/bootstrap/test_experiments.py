@@ -13,7 +13,6 @@ import pytest
 from promptprop.adapters.storage.store import SqlStore, open_store
 from promptprop.bootstrap.experiment_rows import add_rows, require_dataset, rows_of
 from promptprop.bootstrap.experiments import (
-    Lending,
     PageJuror,
     PageRow,
     PageSearch,
@@ -24,6 +23,7 @@ from promptprop.bootstrap.experiments import (
     train_rows,
 )
 from promptprop.bootstrap.page_models import PageModel
+from promptprop.bootstrap.requests import Lender
 from promptprop.domain.errors import ConfigError, DataError, RunNotFound
 from promptprop.domain.judgements import mistakable
 from promptprop.domain.models import Example
@@ -40,8 +40,8 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
         yield opened
 
 
-def lending(store: SqlStore, **serve: Any) -> Lending:
-    return Lending(store, ServeConfig.model_validate(serve), ENVIRONMENT, Path("project"))
+def lender(**serve: Any) -> Lender:
+    return Lender(Path("project"), ServeConfig.model_validate(serve), ENVIRONMENT)
 
 
 async def rows(store: SqlStore, count: int = 2) -> str:
@@ -49,7 +49,7 @@ async def rows(store: SqlStore, count: int = 2) -> str:
 
 
 async def test_a_search_is_a_run_of_iterate_with_a_literal_prompt_in_its_frame(store: SqlStore) -> None:
-    run = await create_search(lending(store), SEARCH, await rows(store), owner="token-1")
+    run = await create_search(store, lender(), SEARCH, await rows(store), owner="token-1")
     config = run.snapshot["config"]
     assert (run.activity, run.owner, config["optimizer"]["name"]) == ("optimize", "token-1", "iterate")
     ((step, prompt),) = run.snapshot["seeds"][0]
@@ -63,8 +63,8 @@ async def test_a_search_is_a_run_of_iterate_with_a_literal_prompt_in_its_frame(s
 async def test_the_budget_is_the_bound_with_room_for_retries_and_never_beyond_the_servers(store: SqlStore) -> None:
     assert most_calls(SEARCH, 20) == 5 * (20 * 3 + 1) == 305
     dataset = await rows(store, 20)
-    own = await create_search(lending(store), SEARCH, dataset)
-    capped = await create_search(lending(store, budget={"calls": 50, "usd": 2}), SEARCH, dataset)
+    own = await create_search(store, lender(), SEARCH, dataset)
+    capped = await create_search(store, lender(budget={"calls": 50, "usd": 2}), SEARCH, dataset)
     assert own.snapshot["config"]["budget"]["calls"] == 305 + 152
     assert (capped.snapshot["config"]["budget"]["calls"], capped.snapshot["config"]["budget"]["usd"]) == (50, "2")
 
@@ -72,15 +72,15 @@ async def test_the_budget_is_the_bound_with_room_for_retries_and_never_beyond_th
 @pytest.mark.parametrize(("count", "block"), [(1, 10), (200, 10), (201, 11), (1000, 50)])
 async def test_rows_are_taken_in_few_blocks(store: SqlStore, count: int, block: int) -> None:
     dataset = await put_rows(store, [PageRow(f"q{n}", "e") for n in range(count)], 1000)
-    run = await create_search(lending(store), SEARCH, dataset)
+    run = await create_search(store, lender(), SEARCH, dataset)
     assert run.snapshot["config"]["optimizer"]["options"]["block"] == block
 
 
 async def test_the_servers_rewriter_stands_in_and_else_the_runner(store: SqlStore) -> None:
     dataset, wanted = await rows(store), replace(SEARCH, rewriter=None)
-    own = await create_search(lending(store, models={"rewriter": "openai/gpt-5"}), wanted, dataset)
+    own = await create_search(store, lender(models={"rewriter": "openai/gpt-5"}), wanted, dataset)
     assert own.snapshot["config"]["models"]["rewriter"]["model"] == "openai/gpt-5"
-    none = await create_search(lending(store), wanted, dataset)
+    none = await create_search(store, lender(), wanted, dataset)
     assert none.snapshot["config"]["models"]["rewriter"]["model"] == "openai/gpt-4o"
 
 
@@ -97,27 +97,27 @@ async def test_what_cannot_run_is_refused_before_it_is_stored(
     store: SqlStore, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        await create_search(lending(store), replace(SEARCH, **changes), await rows(store))
+        await create_search(store, lender(), replace(SEARCH, **changes), await rows(store))
     assert store.runs() == []
 
 
 async def test_a_budget_of_money_needs_prices_before_anything_is_stored(store: SqlStore) -> None:
     unknown = replace(SEARCH, runner=PageModel("openai/of-my-own"))
     with pytest.raises(ConfigError, match="price"):
-        await create_search(lending(store, budget={"usd": 2}), unknown, await rows(store))
+        await create_search(store, lender(budget={"usd": 2}), unknown, await rows(store))
     assert store.runs() == []
 
 
 async def test_keys_are_the_workers_where_the_server_has_none(store: SqlStore) -> None:
-    there = replace(lending(store), environment={}, has_workers=False)
-    assert (await create_search(there, SEARCH, await rows(store))).status == "created"
+    there = replace(lender(), environment={}, has_workers=False)
+    assert (await create_search(store, there, SEARCH, await rows(store))).status == "created"
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
-        await create_search(replace(there, has_workers=True), SEARCH, await rows(store))
+        await create_search(store, replace(there, has_workers=True), SEARCH, await rows(store))
 
 
 async def test_a_text_that_looks_like_a_reference_is_a_text(store: SqlStore) -> None:
     wanted = replace(SEARCH, task="${env:OPENAI_API_KEY}", prompt="${env:OPENAI_API_KEY}")
-    run = await create_search(lending(store), wanted, await rows(store))
+    run = await create_search(store, lender(), wanted, await rows(store))
     assert run.snapshot["seeds"][0][0][1]["messages"] == [["user", "${env:OPENAI_API_KEY}"]]
 
 
