@@ -81,6 +81,7 @@ class AsyncDatasets(AsyncGroup):
     get = awaits(datasets.show)
     rows = alists(datasets.rows)
     split = awaits(datasets.split)
+    remove = awaits(datasets.remove)
 
 
 class AsyncModels(AsyncGroup):

@@ -81,6 +81,7 @@ class Datasets(Group):
     get = sends(datasets.show)
     rows = lists(datasets.rows)
     split = sends(datasets.split)
+    remove = sends(datasets.remove)
 
 
 class Models(Group):

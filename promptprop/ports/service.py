@@ -300,6 +300,10 @@ class RunListing(Protocol):
         """The dataset of this id; None where there is none."""
         ...
 
+    async def delete_dataset(self, dataset_id: str) -> int:
+        """Remove a dataset with its rows, unless runs were made of it; returns how many those are."""
+        ...
+
     def dataset_rows(
         self, dataset_id: str, after_position: int = -1, limit: int = 100, split: str | None = None
     ) -> list[DatasetRow]:

@@ -444,6 +444,17 @@ async def test_datasets_and_their_rows_come_by_the_page(store: SqlStore) -> None
     assert store.dataset_splits("nothing") == {}
 
 
+async def test_a_dataset_goes_with_its_rows_once_no_run_is_made_of_it(store: SqlStore) -> None:
+    kept, gone = [await store.put_dataset(f"d{size}", [Example("r", {"t": size})]) for size in (1, 2)]
+    await store.create_run(run_row("run-1", dataset_id=kept))
+    assert [await store.delete_dataset(one) for one in (kept, gone, "nothing")] == [1, 0, 0]
+    assert [head.id for head in store.dataset_heads(5)] == [kept]
+    assert (len(store.dataset_rows(kept)), store.dataset_rows(gone)) == (1, [])
+    await store.delete_run("run-1")
+    assert await store.delete_dataset(kept) == 0
+    assert store.dataset_heads(5) == []
+
+
 async def test_named_prompts_and_their_versions_come_by_the_page(store: SqlStore) -> None:
     for name, text, aliases in (("b", "one", ["live"]), ("a", "one", []), ("b", "two", ["next"]), ("c", "one", [])):
         await store.save_prompt(name, candidate(text), None, aliases)

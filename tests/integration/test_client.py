@@ -123,11 +123,17 @@ def test_a_dataset_is_uploaded_looked_at_and_run_on(client: Client, server: Serv
     with pytest.raises(BadRequest) as caught:
         client.datasets.upload(b'{"text": "a"}\n{', ["text"], form="jsonl")
     assert "2" in (caught.value.problems[0].place or "")
+    other = client.datasets.upload(b'{"text": "a"}\n', ["text"], form="jsonl")
+    client.datasets.remove(other.id)
+    with pytest.raises(NotFound):
+        client.datasets.get(other.id)
     models = {"task": {"model": "offline/task", "world": "datasets/support.world.yaml"}}
     config = {**{key: value for key, value in QUICK.items() if key != "data"}, "models": models}
     config["data"] = {"inputs": ["text"], "expected": "label"}
     run = client.runs.evaluate(config, dataset=stored.id, rows=["s001", "s002"])
     assert client.wait(run.run_id, timeout=60).status == "finished"
+    with pytest.raises(Conflict, match="made of this dataset"):
+        client.datasets.remove(stored.id)
 
 
 def test_a_check_is_run_and_told(client: Client, run_id: str) -> None:

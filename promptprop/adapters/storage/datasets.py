@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from promptprop.adapters.storage.connection import chunks, insert
 from promptprop.adapters.storage.database import Database, behind
 from promptprop.adapters.storage.records import example_json, example_of, json_text
 from promptprop.adapters.storage.runs import utc_now
-from promptprop.adapters.storage.tables import datasets, examples
+from promptprop.adapters.storage.tables import datasets, examples, runs
 from promptprop.domain.errors import DataError, StorageError
 from promptprop.domain.models import Example, Row, canonical, storable
 from promptprop.domain.sampling import row_of
@@ -79,6 +79,19 @@ class DatasetRows(Database):
         with self.reading() as connection:
             found = connection.execute(select(datasets).where(datasets.c.id == storable(dataset_id))).first()
         return None if found is None else DatasetHead(*found)
+
+    async def delete_dataset(self, dataset_id: str) -> int:
+        """Remove a dataset with its rows, unless runs were made of it; returns how many those are."""
+        wanted = storable(dataset_id)
+        made = select(func.count()).select_from(runs).where(runs.c.dataset_id == wanted)
+
+        def work(connection: Connection) -> int:
+            if count := int(connection.execute(made).scalar_one()):
+                return count
+            connection.execute(delete(datasets).where(datasets.c.id == wanted))  # its rows go with it
+            return 0
+
+        return await self.write(work)
 
     def dataset_rows(
         self, dataset_id: str, after_position: int = -1, limit: int = 100, split: str | None = None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx
 
-from promptprop.client.call import Call, Listing, given, json_of, listing, path, reads
+from promptprop.client.call import Call, Listing, as_nothing, given, json_of, listing, path, reads
 from promptprop.client.values import Dataset, DatasetHead, JsonObject, Row
 
 T = TypeVar("T")
@@ -52,6 +52,11 @@ def list_datasets() -> Listing[DatasetHead]:
 def show(dataset: str) -> Call[Dataset]:
     """A stored dataset with its columns and splits."""
     return Call("GET", path("datasets", dataset), reads(Dataset), repeatable=True)
+
+
+def remove(dataset: str) -> Call[None]:
+    """Erase a dataset that no run was made of; for an admin."""
+    return Call("DELETE", path("datasets", dataset), as_nothing)
 
 
 def rows(dataset: str, *, split: str | None = None) -> Listing[Row]:

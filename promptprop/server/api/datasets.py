@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from promptprop.domain.models import Json, Row, Split
 from promptprop.ports import DatasetHead, DatasetRow
 from promptprop.server.api.runs import Closed
-from promptprop.server.auth import Reader
+from promptprop.server.auth import Admin, Reader
 from promptprop.server.context import Context, Ctx
 from promptprop.server.pages import Cursor, Limit, Page, decoded, encoded, page_of
 from promptprop.server.problems import Refused, answers
@@ -153,6 +154,17 @@ def list_datasets(context: Ctx, _caller: Reader, limit: Limit = 50, cursor: Curs
 def show_dataset(dataset: DatasetId, context: Ctx, _caller: Reader) -> Dataset:
     """A dataset without its rows."""
     return detail_of(context, dataset)
+
+
+@router.delete("/datasets/{dataset}", status_code=204, responses=answers(404, 409))
+async def remove_dataset(dataset: DatasetId, context: Ctx, _caller: Admin) -> Response:
+    """Erase a dataset that no run was made of; those that were are erased first."""
+    head = await run_in_threadpool(head_of, context, dataset)
+    if runs := await context.store.delete_dataset(head.id):
+        told = "1 run was" if runs == 1 else f"{runs} runs were"
+        remedy = "remove those first, or keep it: without its rows they could neither be resumed nor read"
+        raise Refused(409, "not_possible", f"{told} made of this dataset", remedy=remedy)
+    return Response(status_code=204)
 
 
 @router.get("/datasets/{dataset}/rows", responses=answers(404))

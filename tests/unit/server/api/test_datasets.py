@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import Station, config, station
+from serving import Finished, Station, config, station
 
 from promptprop.domain.serve_config import ServeConfig
 
@@ -216,6 +216,22 @@ async def test_a_run_takes_an_uploaded_dataset_and_a_simulated_model_its_own_wor
     assert "world" in refused.text
     assert begun.status_code == 202, begun.text
     assert server.store.run(begun.json()["run_id"]).dataset_id == dataset
+
+
+async def test_a_dataset_is_erased_by_an_admin_and_only_while_no_run_is_made_of_it(
+    full_server: Station, finished: Finished
+) -> None:
+    used = full_server.store.run(finished.evaluation).dataset_id
+    runner = await full_server.token("run")
+    async with full_server.client() as client, full_server.client(runner, stranger=True) as other:
+        unused = (await upload(client, JSONL.replace("message", "letter"))).json()["id"]
+        assert (await other.delete(f"/datasets/{unused}")).json()["code"] == "scope"
+        refused = await client.delete(f"/datasets/{used}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_possible")
+        assert "2 runs were made of this dataset" in refused.json()["detail"]
+        assert (await client.delete(f"/datasets/{unused}")).status_code == 204
+        assert (await client.delete(f"/datasets/{unused}")).status_code == 404
+        assert (await client.get(f"/datasets/{used}")).status_code == 200
 
 
 async def test_readers_upload_nothing(server: Station) -> None:
