@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from interruptions import laboratories
 from laboratory import Lab
 
 
@@ -21,14 +22,5 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture
 def new_lab(tmp_path: Path) -> Iterator[Callable[[str], Lab]]:
     """Makes laboratories, each with a database of its own."""
-    made: list[Lab] = []
-
-    def make(name: str) -> Lab:
-        (tmp_path / name).mkdir(exist_ok=True)
-        made.append(Lab(tmp_path / name))
-        return made[-1]
-
-    yield make
-    for one in made:
-        for store in one.stores:
-            store.close()
+    with laboratories(tmp_path) as make:
+        yield make

@@ -35,6 +35,7 @@ def reviews_of(lab: Lab, run_id: str) -> list[RewriteReviewed]:
     return [one.event for one in lab.store.events(run_id) if isinstance(one.event, RewriteReviewed)]
 
 
+@pytest.mark.no_cover
 async def test_approval_changes_nothing_but_the_record(new_lab: NewLab) -> None:
     alone, watched = new_lab("alone"), new_lab("watched")
     reference = await alone.run(await alone.new_run())
@@ -56,6 +57,7 @@ async def test_a_refused_rewrite_is_not_adopted_and_the_rewriter_reads_why(lab: 
     assert all(one.candidate.id != refused for one in person.asked[1:])
 
 
+@pytest.mark.no_cover
 async def test_an_edited_rewrite_stands_in_its_place_as_a_candidate_of_its_own(lab: Lab) -> None:
     run_id = await lab.new_run()
     text = "You route messages of customers to a desk. One word.\n\nMessage: {{ text }}"
@@ -67,6 +69,7 @@ async def test_an_edited_rewrite_stands_in_its_place_as_a_candidate_of_its_own(l
     assert person.asked[1].parent.id == edited.id if len(person.asked) > 1 else True
 
 
+@pytest.mark.no_cover
 async def test_what_was_decided_before_a_kill_is_not_asked_again(new_lab: NewLab) -> None:
     whole = new_lab("whole")
     rulings = [Ruling("refuse", reason="no"), Ruling("approve"), Ruling("refuse", reason="no")]

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from laboratory import Lab, comparable, decisions_of, lifecycle_of, seeded_latency
+from interruptions import cut_anywhere
+from laboratory import Lab, comparable, decisions_of, lifecycle_of
 
 from promptprop.domain.budget import Budget
 from promptprop.domain.errors import BudgetExhausted, Interrupted, ProviderUnavailable
@@ -28,48 +28,12 @@ def kinds(lab: Lab, run_id: str) -> list[str]:
     return [stored.event.kind for stored in lab.store.events(run_id)]
 
 
-async def caps_that_cut(new_lab: NewLab, count: int) -> list[tuple[str, Budget]]:
-    """Budgets that end the search at many different places, for each kind of cap."""
-    free = new_lab("free")
-    await free.run(await free.new_run())
-    total = free.engine().history("run-1").spend.total
-    finish = 28
-    calls = [finish + place * (total.calls - finish) // count for place in range(1, count)]
-    # what FINISH holds back in tokens and money is a worst case: what the search may take comes on top of it
-    tokens = [16_000 + place * 54_000 // count for place in range(count)]
-    money = [Decimal("0.002") + place * Decimal("0.056") / count for place in range(count)]
-    return [
-        *(("calls", Budget(calls=cap)) for cap in calls),
-        *(("tokens", Budget(tokens=cap)) for cap in tokens),
-        *(("usd", Budget(usd=cap)) for cap in money),
-    ]
+@pytest.mark.no_cover
+async def test_wherever_a_cap_cuts_the_search_finish_is_paid_and_the_cap_holds(new_lab: NewLab) -> None:
+    await cut_anywhere(new_lab, 4)  # more in a campaign
 
 
 @pytest.mark.no_cover
-async def test_wherever_a_cap_cuts_the_search_finish_is_paid_and_the_cap_holds(new_lab: NewLab) -> None:
-    cuts: dict[str, set[int]] = {}
-    for number, (cap, budget) in enumerate(await caps_that_cut(new_lab, 6)):
-        ends = []
-        for pace in (None, seeded_latency(number)):
-            lab = new_lab(f"{number}-{len(ends)}")
-            lab.budget, lab.latency = budget, pace
-            report = await lab.run(await lab.new_run())
-            spent = report.history.spend.total
-            assert report.history.search_ended in {cap, "rounds", "no promotion", "no failures left"}
-            assert report.history.stop_reason == report.history.search_ended
-            assert report.verdict in {"better", "no proven gain", "worse", "unchanged"}
-            assert budget.calls is None or spent.calls <= budget.calls
-            assert budget.tokens is None or spent.tokens <= budget.tokens
-            assert budget.picousd is None or spent.picousd <= budget.picousd
-            assert spent.calls == sum(lab.sent.values())
-            ends.append((decisions_of(lab.store.events("run-1")), comparable(report)))
-        assert ends[0] == ends[1], f"latency must not matter under {budget}"
-        if ends[0][1]["search_ended"] == cap:
-            cuts.setdefault(cap, set()).add(len(ends[0][0]))
-    assert sum(len(places) for places in cuts.values()) >= 12, cuts
-    assert all(len(places) >= 3 for places in cuts.values()), cuts
-
-
 async def test_a_run_cut_by_its_budget_resumes_like_any_other(new_lab: NewLab) -> None:
     whole, cut = new_lab("whole"), new_lab("cut")
     whole.budget = cut.budget = Budget(calls=90)
@@ -106,6 +70,7 @@ async def test_where_finish_cannot_be_paid_the_run_stops_and_larger_caps_let_it_
     assert report.history.spend.total.calls == sum(lab.sent.values())
 
 
+@pytest.mark.no_cover
 async def test_a_resume_without_larger_caps_stops_at_the_same_place(lab: Lab) -> None:
     run_id = await run_to_a_dear_finish(lab)
     for _ in range(2):
@@ -115,7 +80,8 @@ async def test_a_resume_without_larger_caps_stops_at_the_same_place(lab: Lab) ->
     assert lifecycle_of(stored) == ["run_started", "run_stopped", *["run_resumed", "run_stopped"] * 2]
 
 
-@pytest.mark.parametrize("deaths", [[1], [2, 3], [30], [25, 2, 9]])
+@pytest.mark.no_cover
+@pytest.mark.parametrize("deaths", [[1], [25, 2, 9]])
 async def test_a_raised_cap_is_met_at_its_place_in_every_later_replay(new_lab: NewLab, deaths: list[int]) -> None:
     ends = []
     for name, killed in (("straight", []), ("killed", deaths)):
@@ -136,6 +102,7 @@ async def test_a_raised_cap_is_met_at_its_place_in_every_later_replay(new_lab: N
     assert ends[0] == ends[1]
 
 
+@pytest.mark.no_cover
 async def test_a_cap_raised_in_finish_is_met_at_its_place_in_a_later_replay(new_lab: NewLab) -> None:
     ends = []
     for name, deaths in (("straight", []), ("killed", [2, 2])):
@@ -149,6 +116,7 @@ async def test_a_cap_raised_in_finish_is_met_at_its_place_in_a_later_replay(new_
     assert ends[0] == ends[1]
 
 
+@pytest.mark.no_cover
 async def test_the_deadline_ends_the_search_and_replays_at_any_speed(new_lab: NewLab) -> None:
     whole, cut = new_lab("whole"), new_lab("cut")
     for lab in (whole, cut):
@@ -166,6 +134,7 @@ async def test_the_deadline_ends_the_search_and_replays_at_any_speed(new_lab: Ne
     assert comparable(resumed) == comparable(reference)
 
 
+@pytest.mark.no_cover
 async def test_the_seconds_of_all_passes_count_together(lab: Lab) -> None:
     lab.seconds_a_call, lab.budget = 1.0, Budget(seconds=80.0)
     run_id = await lab.new_run()
@@ -178,6 +147,7 @@ async def test_the_seconds_of_all_passes_count_together(lab: Lab) -> None:
     assert history.spend.total.calls < 80 + 40 + 20
 
 
+@pytest.mark.no_cover
 async def test_a_later_deadline_lets_an_interrupted_search_go_on(lab: Lab) -> None:
     lab.seconds_a_call, lab.budget = 1.0, Budget(seconds=60.0)
     run_id = await lab.new_run()
@@ -219,8 +189,8 @@ async def interrupt_after(lab: Lab, run_id: str, calls: int) -> int:
     return calls_of(lab)
 
 
-@pytest.mark.parametrize("earlier", [None, 1000])
-@pytest.mark.parametrize("cap", [5, 20])
+@pytest.mark.no_cover
+@pytest.mark.parametrize(("earlier", "cap"), [(None, 5), (1000, 20)])
 async def test_a_cap_given_on_resume_holds_at_once_in_an_evaluation(
     tmp_path: Path, earlier: int | None, cap: int
 ) -> None:
@@ -245,8 +215,8 @@ async def test_a_cap_given_on_resume_holds_at_once_in_an_evaluation(
         one.close()
 
 
-@pytest.mark.parametrize("earlier", [None, 1000])
-@pytest.mark.parametrize("cap", [30, 60, 80])
+@pytest.mark.no_cover
+@pytest.mark.parametrize(("earlier", "cap"), [(1000, 30), (None, 60), (1000, 80)])
 async def test_a_cap_given_on_resume_holds_at_once_in_a_search_and_in_every_later_replay(
     new_lab: NewLab, earlier: int | None, cap: int
 ) -> None:
@@ -269,6 +239,7 @@ async def test_a_cap_given_on_resume_holds_at_once_in_a_search_and_in_every_late
     assert '"reason":"calls"' in ends[0][0][-1] or len(ends[0][0]) > 4
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("retries", [0, 7])
 async def test_another_number_of_retries_changes_nothing_of_what_a_cap_has_decided(lab: Lab, retries: int) -> None:
     run_id = await run_to_a_dear_finish(lab)

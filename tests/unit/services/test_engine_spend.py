@@ -60,6 +60,7 @@ async def test_calls_that_had_failed_for_good_stay_in_the_spend_when_they_are_ma
     assert_all_is_told(lab, run_id)
 
 
+@pytest.mark.no_cover
 async def test_attempts_that_a_stop_cut_short_stay_in_the_spend_after_a_retry(lab: Lab) -> None:
     def fault(request: ModelRequest, nth: int) -> Exception | None:
         if request.role != "critic":
@@ -76,6 +77,7 @@ async def test_attempts_that_a_stop_cut_short_stay_in_the_spend_after_a_retry(la
     assert_all_is_told(lab, run_id)
 
 
+@pytest.mark.no_cover
 async def test_what_was_paid_behind_a_refusal_is_told_although_it_is_not_met_again(lab: Lab) -> None:
     run_id = await lab.new_run()
     with pytest.raises(Interrupted):
@@ -101,6 +103,7 @@ async def test_a_report_counts_the_calls_that_stay_failed_until_errors_are_retri
     assert (await lab.run(run_id, interventions=RETRY)).failed_calls == 0
 
 
+@pytest.mark.no_cover
 async def test_a_killed_run_reports_what_it_has_paid_since_its_last_event(lab: Lab) -> None:
     run_id = await lab.new_run()
     await lab.run_and_die(run_id, 3)
@@ -108,6 +111,7 @@ async def test_a_killed_run_reports_what_it_has_paid_since_its_last_event(lab: L
     assert lab.engine().report(run_id).history.spend.total.calls == sum(lab.sent.values())
 
 
+@pytest.mark.no_cover
 async def test_hits_are_those_of_the_pass_that_met_them(lab: Lab) -> None:
     await lab.run(await lab.new_run())
     sent = sum(lab.sent.values())
@@ -135,6 +139,7 @@ def storm(seed: int) -> Fault:
     return fault
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_cap_on_calls_holds_over_all_retries_of_errors_together(lab: Lab, seed: int) -> None:
     cap, sessions = 120, 0
@@ -154,6 +159,7 @@ async def test_a_cap_on_calls_holds_over_all_retries_of_errors_together(lab: Lab
     assert report.history.search_ended == "calls", "the cap was never met"
 
 
+@pytest.mark.no_cover
 async def test_a_run_without_faults_tells_the_same_spend_however_often_it_was_stopped(new_lab: NewLab) -> None:
     ends = []
     for name, stops in (("straight", ()), ("stopped", (3, 9))):

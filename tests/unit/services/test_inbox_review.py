@@ -47,6 +47,7 @@ def reviews_of(lab: Lab, run_id: str) -> list[RewriteReviewed]:
     return [one.event for one in lab.store.events(run_id) if isinstance(one.event, RewriteReviewed)]
 
 
+@pytest.mark.no_cover
 async def test_what_is_approved_elsewhere_is_adopted_and_the_wait_costs_no_active_time(new_lab: NewLab) -> None:
     alone, lab = new_lab("alone"), new_lab("lab")
     await alone.run(await alone.new_run())
@@ -62,6 +63,7 @@ async def test_what_is_approved_elsewhere_is_adopted_and_the_wait_costs_no_activ
     assert lab.store.wishes(run_id) == []
 
 
+@pytest.mark.no_cover
 async def test_a_refusal_and_an_edit_count_as_at_the_terminal(lab: Lab) -> None:
     async def refuse(lab: Lab, run_id: str, shown: dict[str, Json]) -> None:
         word = ruling(shown["candidate"]["id"], "refuse", reason="it is rude")
@@ -123,6 +125,7 @@ async def test_an_edit_that_cannot_stand_is_refused_and_the_run_waits_on(
     assert {one.action for one in reviews_of(lab, run_id)} == {"approve"}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", ["paused", "cancelled"])
 async def test_a_run_that_waits_can_be_ended_and_asks_again_when_it_is_taken_up(lab: Lab, kind: str) -> None:
     async def end(lab: Lab, run_id: str, _shown: dict[str, Json]) -> None:
@@ -138,6 +141,7 @@ async def test_a_run_that_waits_can_be_ended_and_asks_again_when_it_is_taken_up(
     assert reviews_of(lab, run_id)
 
 
+@pytest.mark.no_cover
 async def test_a_ruling_on_record_is_not_asked_for_again(new_lab: NewLab) -> None:
     whole, cut = new_lab("whole"), new_lab("cut")
     run_id = await whole.new_run()
