@@ -107,6 +107,29 @@ def finished(finished_once: tuple[Path, dict[str, Any]], monkeypatch: pytest.Mon
     return copy.deepcopy(found)
 
 
+@pytest.fixture(scope="session")
+def accepted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose `project` has a stored baseline of the configured prompt, with a copy of it in `kept`."""
+    home = tmp_path_factory.mktemp("accepted")
+    with pytest.MonkeyPatch.context() as patch:
+        fill(project := settle(home, patch))
+        text = (project / "small.yaml").read_text()
+        (project / "small.yaml").write_text(f"{text}gate: {{replicates: [1, 2]}}\n")
+        ended = run_here(patch, "baseline", "accept", "small.yaml")
+    drop_handlers()
+    assert ended.code == 0, ended.err
+    shutil.copytree(project, home / "kept")
+    return home
+
+
+@pytest.fixture
+def accepted(accepted_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project with a stored baseline of the configured prompt, as accepting left it, whoever was here before."""
+    shutil.rmtree(accepted_once / "project")
+    shutil.copytree(accepted_once / "kept", accepted_once / "project")
+    return settle(accepted_once, monkeypatch)
+
+
 def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str, encoding: str = "utf-8") -> Ended:
     """One command line in this process, with streams that are no terminals."""
     pages = [io.BytesIO(), io.BytesIO()]

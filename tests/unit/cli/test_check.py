@@ -64,6 +64,7 @@ def test_the_other_way_round_it_passes_and_what_was_answered_is_free(prompts: tu
     assert (run["activity"], run["verdict"]) == ("check", "PASS")
 
 
+@pytest.mark.no_cover
 def test_every_format_tells_the_same(prompts: tuple[str, str], run_cli: Any) -> None:
     def told(format_: str) -> str:
         ended = run_cli("check", "small.yaml", "--baseline", prompts[0], "--format", format_, "-q")
@@ -82,6 +83,7 @@ def test_every_format_tells_the_same(prompts: tuple[str, str], run_cli: Any) -> 
     assert all(line.startswith("::warning file=prompt.md,line=19,title=row ") for line in annotations[1:])
 
 
+@pytest.mark.no_cover
 def test_the_baseline_can_be_a_revision_of_git(prompts: tuple[str, str], cli_project: Path, run_cli: Any) -> None:
     def git(*arguments: str) -> None:
         author = ("-c", "user.email=a@example.com", "-c", "user.name=a")
@@ -103,6 +105,7 @@ def test_the_baseline_can_be_a_revision_of_git(prompts: tuple[str, str], cli_pro
     assert not list(cli_project.glob("written*"))
 
 
+@pytest.mark.no_cover
 def test_rows_that_do_not_tell_end_with_three_or_as_asked(prompts: tuple[str, str], run_cli: Any) -> None:
     Path("near.md").write_text(Path(prompts[1]).read_text().replace("Message:", "Be thorough.\n\nMessage:"))
     options = ("check", "small.yaml", "--baseline", "near.md", "--margin", "0.2pp", "--max-replicates", "1")
@@ -112,6 +115,7 @@ def test_rows_that_do_not_tell_end_with_three_or_as_asked(prompts: tuple[str, st
     assert run_cli(*options, "--inconclusive", "pass").code == 0
 
 
+@pytest.mark.no_cover
 def test_fewer_rows_than_a_margin_takes_are_told_of(prompts: tuple[str, str], run_cli: Any) -> None:
     said = "passes  only if it wins some rows: being as good takes 299 at this margin"
     options = ("check", "small.yaml", "--baseline", prompts[0], "--max-replicates", "1")
@@ -119,6 +123,7 @@ def test_fewer_rows_than_a_margin_takes_are_told_of(prompts: tuple[str, str], ru
     assert "passes" not in run_cli(*options).err
 
 
+@pytest.mark.no_cover
 def test_noise_of_answers_on_record_is_used_and_a_blind_check_can_be_refused(
     prompts: tuple[str, str], run_cli: Any
 ) -> None:
@@ -131,6 +136,7 @@ def test_noise_of_answers_on_record_is_used_and_a_blind_check_can_be_refused(
     assert len(run_cli("runs", "list", "--json").json) == 2, "nothing was begun"
 
 
+@pytest.mark.no_cover
 def test_the_configuration_can_say_what_the_gate_promises(prompts: tuple[str, str], run_cli: Any) -> None:
     gate = "gate={metric: label, margin: 10pp, replicates: [1, 2], critical: {tag: must-pass, require: 1/1}}"
     ended = run_cli("check", "small.yaml", "--baseline", prompts[0], "--set", gate, "--json")
@@ -161,6 +167,7 @@ def test_what_cannot_be_checked_ends_with_its_code_and_a_reason(
     assert said in ended.err
 
 
+@pytest.mark.no_cover
 def test_a_check_that_a_cap_cut_short_goes_on_where_it_was(prompts: tuple[str, str], run_cli: Any) -> None:
     assert run_cli("check", "small.yaml", "--baseline", prompts[0], "--max-calls", "100", "-q").code == 5
     ended = run_cli("runs", "resume", "latest", "--max-calls", "2000")

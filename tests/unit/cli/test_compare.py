@@ -50,6 +50,7 @@ def test_seed_and_winner_of_a_run_are_compared_on_rows_that_the_search_did_not_s
     assert "caution  a search saw these rows" in seen.out
 
 
+@pytest.mark.no_cover
 def test_files_are_compared_by_the_evaluations_that_are_on_record(files: tuple[str, str], run_cli: Any) -> None:
     first = evaluated(run_cli, "--repeats", "2")
     ended = run_cli("compare", *files)
@@ -75,6 +76,7 @@ def test_files_are_compared_by_the_evaluations_that_are_on_record(files: tuple[s
     assert "### Worse" not in markdown
 
 
+@pytest.mark.no_cover
 def test_scores_of_different_metrics_are_not_compared(files: tuple[str, str], run_cli: Any) -> None:
     exact = evaluated(run_cli)
     others = {
@@ -99,6 +101,7 @@ def test_a_metric_whose_file_changed_is_another_metric(files: tuple[str, str], c
     assert (ended.code, "a file or a template that they use has changed" in ended.err) == (6, True)
 
 
+@pytest.mark.no_cover
 def test_other_models_and_parameters_are_told_and_compared(files: tuple[str, str], run_cli: Any) -> None:
     first = evaluated(run_cli)
     second = evaluated(run_cli, "--set", "models.task.temperature=0.7")
@@ -108,6 +111,7 @@ def test_other_models_and_parameters_are_told_and_compared(files: tuple[str, str
     assert "both are the same prompt, word by word" in ended.out
 
 
+@pytest.mark.no_cover
 def test_another_model_is_told_by_the_name_that_it_was_called_by(
     files: tuple[str, str], run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_another_model_is_told_by_the_name_that_it_was_called_by(
     assert run_cli("compare", first, second).out.startswith(f"{told[0]}\n")
 
 
+@pytest.mark.no_cover
 def test_rows_that_changed_or_that_one_has_are_left_out_and_counted(files: tuple[str, str], run_cli: Any) -> None:
     first = evaluated(run_cli)
     second = evaluated(run_cli, "--split", "test", "--set", "data.soft_negatives=soft_negatives")
@@ -159,6 +164,7 @@ def test_what_cannot_be_compared_says_why(
     assert (ended.code, said in ended.err) == (code, True), ended.err
 
 
+@pytest.mark.no_cover
 def test_a_check_stands_for_its_candidate(files: tuple[str, str], run_cli: Any) -> None:
     evaluated(run_cli)
     assert run_cli("check", "small.yaml", "--baseline", "new.md", "-q", "--exit-zero").code == 0

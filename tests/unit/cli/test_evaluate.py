@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TAGS = "data.tags=tags"
 
 
@@ -27,6 +29,7 @@ def test_rows_without_tags_say_nothing_of_them_unless_asked(cli_project: Path, r
     assert "… and 218 more clusters; --json tells all" in asked.out
 
 
+@pytest.mark.no_cover
 def test_repeats_tell_how_many_rows_flip_and_json_tells_every_group(cli_project: Path, run_cli: Any) -> None:
     ended = run_cli("eval", "small.yaml", "--repeats", "2", "--set", TAGS, "--json")
     (found,) = ended.json["breakdown"]
@@ -45,6 +48,7 @@ def test_repeats_tell_how_many_rows_flip_and_json_tells_every_group(cli_project:
     assert f"Noise: {found['flipping_rows']} of 265 rows" in markdown
 
 
+@pytest.mark.no_cover
 def test_several_prompts_have_a_table_each(cli_project: Path, run_cli: Any) -> None:
     (cli_project / "other.md").write_text("Be brief.\n\n{{ text }}")
     ended = run_cli("eval", "small.yaml", "--set", TAGS, "--set", "prompt=[{file: prompt.md}, {file: other.md}]")

@@ -82,6 +82,7 @@ def test_a_file_that_cannot_be_is_told_before_the_check_costs_something(
     assert not Path(".promptprop").exists()
 
 
+@pytest.mark.no_cover
 def test_a_file_that_fails_in_the_end_leaves_the_report_on_stdout(lossy: Path, run_cli: Any) -> None:
     Path("r.md").mkdir()
     ended = run_cli(*CHECK, "--out", "r.md", "-q")
@@ -89,6 +90,7 @@ def test_a_file_that_fails_in_the_end_leaves_the_report_on_stdout(lossy: Path, r
     assert "cannot write r.md: it is a folder" in ended.err
 
 
+@pytest.mark.no_cover
 def test_the_summary_of_a_step_gets_the_markdown_whatever_the_format(
     lossy: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +104,7 @@ def test_the_summary_of_a_step_gets_the_markdown_whatever_the_format(
     assert (ended.code, "warning: the step's summary" in ended.err) == (1, True)
 
 
+@pytest.mark.no_cover
 def test_the_command_of_a_row_is_run_by_a_shell_and_shows_that_row_for_free(lossy: Path, run_cli: Any) -> None:
     folder = lossy / "my configs"
     folder.mkdir()
@@ -129,6 +132,7 @@ def test_the_command_of_a_row_is_run_by_a_shell_and_shows_that_row_for_free(loss
     assert sum(one["score"] for one in shown["answers"]) / 2 == row["after"]
 
 
+@pytest.mark.no_cover
 def test_the_command_of_an_offline_check_answers_from_the_recording(lossy: Path, run_cli: Any) -> None:
     candidate = Path("prompt.md").read_text()
     Path("prompt.md").write_text(Path("good.md").read_text())
@@ -148,6 +152,7 @@ def test_the_command_of_an_offline_check_answers_from_the_recording(lossy: Path,
     assert (gone.code, "there is no recording absent.gz" in gone.err) == (6, True)
 
 
+@pytest.mark.no_cover
 def test_annotations_stand_at_the_line_of_the_file_as_the_repository_names_it(
     lossy: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +169,7 @@ def test_annotations_stand_at_the_line_of_the_file_as_the_repository_names_it(
     assert first.startswith("::error file=project/small.yaml,line=17,title=promptprop check small::FAIL")
 
 
+@pytest.mark.no_cover
 def test_critical_rows_that_did_not_pass_stand_in_every_format(lossy: Path, run_cli: Any) -> None:
     lost = run_cli(*CHECK, "-q", "--json").json["worse"][0]["row"]
     gate = "gate={critical: {tag: must-pass, require: 2/2}}"
@@ -203,6 +209,7 @@ def test_rows_that_were_left_out_are_told_with_their_reason(lossy: Path, run_cli
     assert suite.get("skipped") == str(document["missing"])
 
 
+@pytest.mark.no_cover
 def test_answers_and_prompts_of_any_length_fit_into_a_comment(lossy: Path, run_cli: Any) -> None:
     rows = [json.loads(line) for line in Path("support.jsonl").read_text().splitlines()]
     for row in rows:

@@ -69,6 +69,7 @@ def test_a_note_left_elsewhere_is_an_event_of_the_run(cli_project: Path, optimiz
         assert store.wishes(ended.json["run_id"]) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("kind", "status"), [("paused", "stopped"), ("cancelled", "cancelled")])
 def test_a_run_that_somebody_ends_says_so_and_goes_on_when_it_is_asked_to(
     optimize: Any, run_cli: Any, kind: str, status: str
@@ -83,6 +84,7 @@ def test_a_run_that_somebody_ends_says_so_and_goes_on_when_it_is_asked_to(
     assert run_cli("runs", "resume", "latest").code == 0
 
 
+@pytest.mark.no_cover
 def test_a_resumed_run_is_not_ended_by_what_was_asked_before(cli_project: Path, optimize: Any, run_cli: Any) -> None:
     run_id = optimize("paused", {}, "--json").json["run"]["run_id"]
     with closing(store_of(cli_project)) as store:

@@ -35,6 +35,7 @@ def test_a_run_with_a_jury_shows_its_jurors_and_what_features_came_to(cli_projec
     assert 0 <= document["classes"]["seed"]["macro"]["f1"] <= 1
 
 
+@pytest.mark.no_cover
 def test_what_a_run_has_stored_is_read_once_however_much_is_asked(
     cli_project: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +54,7 @@ def test_what_a_run_has_stored_is_read_once_however_much_is_asked(
     assert len(read) == 3
 
 
+@pytest.mark.no_cover
 def test_jurors_that_are_called_after_their_models_are_shown_like_any_other(cli_project: Path, run_cli: Any) -> None:
     nameless = "models.jury=[{model: offline/juror-strict}, {model: offline/juror-kind}]"
     assert run_cli("eval", "small.yaml", *JURY, "--set", nameless, "-q").code == 0
