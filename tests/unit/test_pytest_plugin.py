@@ -26,7 +26,18 @@ models: {task: {model: offline/task, temperature: 0, max_tokens: 64}}
 metrics: [{id: label, type: exact}]
 gate: {replicates: [1]}
 """
-STRICT = ("--strict-markers", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error")
+OTHERS = (  # slow to load, and not asked here
+    "asyncio",
+    "schemathesis",
+    "hypothesispytest",
+    "syrupy",
+    "anyio",
+    "pytest_cov",
+)
+STRICT = (
+    *("--strict-markers", "-p", "no:cacheprovider", "-W", "error"),
+    *(part for name in OTHERS for part in ("-p", f"no:{name}")),
+)
 
 
 @pytest.fixture
@@ -209,7 +220,7 @@ def test_expected():
     run(suite, source).assert_outcomes(skipped=1, xfailed=1)
     out = run(suite, "def test_it(promptprop_check):\n    pass\n", "-p", "no:promptprop").stdout.str()
     assert "fixture 'promptprop_check' not found" in out
-    shown = suite.runpytest_subprocess("--markers").stdout.str()
+    shown = suite.runpytest_subprocess(*STRICT, "--markers").stdout.str()
     assert "@pytest.mark.promptprop(config, baseline=None, inconclusive='fail', **options): hold the prompt" in shown
 
 

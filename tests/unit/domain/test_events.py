@@ -7,7 +7,7 @@ import json
 
 import pytest
 from event_strategies import events_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptprop.domain import events
@@ -20,6 +20,7 @@ LIFECYCLE = {
 
 
 @pytest.mark.parametrize("kind", sorted(EVENTS))
+@settings(max_examples=40)
 @given(data=st.data())
 def test_an_event_survives_its_way_through_json(kind: str, data: st.DataObject) -> None:
     event = data.draw(events_of(kind))

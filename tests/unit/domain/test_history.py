@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 from event_strategies import NOW, events_of, runs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptprop.domain import events as facts
@@ -95,6 +95,7 @@ def test_folding_is_incremental_whatever_happened(events: list[StoredEvent], at:
 
 
 @pytest.mark.parametrize("kind", sorted(EVENTS))
+@settings(max_examples=25)
 @given(data=st.data())
 def test_every_kind_of_event_can_be_the_first_one(kind: str, data: st.DataObject) -> None:
     event = data.draw(events_of(kind))

@@ -40,6 +40,7 @@ COMMON = [
 PROSE = "The desk of Foo has 12 people, and each of them answers 30 letters a day (that is 7.5 % of all).\n" * 200
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("pattern", "unit"), SLOW, ids=[pattern for pattern, _ in SLOW])
 @pytest.mark.parametrize("look", [search, fullmatch])
 def test_a_pattern_that_is_slow_to_fail_is_looked_for_as_far_as_it_is_swift(look, pattern: str, unit: str) -> None:
@@ -50,6 +51,7 @@ def test_a_pattern_that_is_slow_to_fail_is_looked_for_as_far_as_it_is_swift(look
     assert match is None or reached == len(text) or match.end() <= reached
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("pattern", COMMON)
 def test_common_patterns_see_the_whole_of_a_long_answer(pattern: str) -> None:
     text = f"{PROSE[:TEXT_LIMIT]}"
@@ -58,6 +60,7 @@ def test_common_patterns_see_the_whole_of_a_long_answer(pattern: str) -> None:
     assert (match and match.span()) == ((found := re.search(pattern, text)) and found.span())
 
 
+@pytest.mark.no_cover
 def test_a_pattern_that_finds_the_last_number_finds_it_at_the_end_of_a_long_line() -> None:
     text = "x " * 9000 + "and 42"
     match, reached = search(re.compile(r"(?s)\w.*\b(\d+)"), text)
@@ -72,6 +75,7 @@ def test_the_end_of_what_is_looked_at_is_not_taken_for_the_end_of_the_text(patte
     assert reached < 19_000
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "pattern",
     [

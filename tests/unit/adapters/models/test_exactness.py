@@ -40,17 +40,18 @@ async def answer(ledger: LedgerModels, requests: list[ModelRequest]) -> list[Out
     return [outcome async for outcome in ledger.complete_all(requests)]
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 async def test_spend_equals_what_the_server_saw_with_every_fifth_request_failing(openai_server: OpenAIServer) -> None:
     faults: list[Fault | str] = [Fault("hang", seconds=60.0) if kind == "hang" else kind for kind in UNCONFIRMED]
     openai_server.fail_share(0.2, [*faults, *REFUSED, *ODD], seed=3)
     store = FakeStore()
     ledger = open_ledger(openai_server.url, store, Budget())
-    outcomes = await answer(ledger, asks(300))
+    outcomes = await answer(ledger, asks(150))
     await ledger.close()
 
     spend, stats = ledger.spend.of("task"), openai_server.stats
-    assert spend.calls == stats.requests > 300
+    assert spend.calls == stats.requests > 150
     assert spend.prompt_tokens + spend.completion_tokens == stats.tokens
     assert spend.unconfirmed == sum(stats.faults[kind] for kind in UNCONFIRMED) > 0
     assert spend.unconfirmed_tokens >= stats.lost_tokens
@@ -61,12 +62,13 @@ async def test_spend_equals_what_the_server_saw_with_every_fifth_request_failing
     store.commit_failures("run", ledger.take_failures())
     resumed = open_ledger(openai_server.url, store, Budget())
     before = stats.requests
-    assert [outcome.reply for outcome in await answer(resumed, asks(300))] == [outcome.reply for outcome in outcomes]
+    assert [outcome.reply for outcome in await answer(resumed, asks(150))] == [outcome.reply for outcome in outcomes]
     assert resumed.spend == ledger.spend
     assert stats.requests == before
     await resumed.close()
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 async def test_a_budget_admits_the_same_requests_in_every_run(openai_server: OpenAIServer) -> None:
     seen = set()
@@ -101,8 +103,9 @@ async def test_nothing_paid_is_lost_when_a_run_is_cancelled(openai_server: OpenA
     assert 20 <= openai_server.stats.requests < 100
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_cap_holds_over_interrupted_sessions_in_a_storm_of_failures(
     openai_server: OpenAIServer, seed: int
 ) -> None:

@@ -94,6 +94,7 @@ def critiques(chain: ChainWorld, lines: list[dict[str, Any]], replicate: int) ->
         return []
 
 
+@pytest.mark.no_cover
 def test_the_critic_finds_the_step_where_the_trace_shows_it_and_not_where_there_is_none(chain: ChainWorld) -> None:
     with_trace, without = Counter[str](), Counter[str]()
     for replicate in range(12):
@@ -177,6 +178,7 @@ def test_a_world_of_one_step_is_no_chain_and_a_chain_needs_two(tmp_path: Path) -
         load_any(tmp_path / "missing.world.yaml")
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 async def test_the_shipped_chain_is_improved_at_both_of_its_steps(tmp_path: Path) -> None:
     sets = ["tracking.mlflow=false", "budget.calls=2000", f"output={tmp_path / 'out'}"]
