@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = ["optimizer.options.rounds=2", "tracking.mlflow=false"]
 
 
+@pytest.mark.no_cover
 def test_optimize_returns_a_report_and_its_winner_can_be_loaded(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'runs.db'}"
     report = promptprop.optimize(ROOT / "configs/quickstart.yaml", sets=SMALL, database=database)
@@ -59,6 +60,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         _ = promptprop.nonsense
 
 
+@pytest.mark.no_cover
 def test_check_returns_a_report_whatever_the_verdict(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'runs.db'}"
     world = load_world(ROOT / "datasets/support.world.yaml")

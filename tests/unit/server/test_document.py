@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,19 @@ from serving import station
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-@pytest.fixture
-async def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.chdir(tmp_path)
-    async with station(tmp_path) as here, here.client() as client:
-        found: dict[str, Any] = (await client.get("/openapi.json")).json()
-    return found
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """As a server gives it; no test changes it."""
+    folder = tmp_path_factory.mktemp("document")
+
+    async def ask() -> dict[str, Any]:
+        async with station(folder) as here, here.client() as client:
+            found: dict[str, Any] = (await client.get("/openapi.json")).json()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return asyncio.run(ask())
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

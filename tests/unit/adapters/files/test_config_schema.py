@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -42,11 +43,16 @@ GOOD: dict[str, Any] = {
 }
 
 
-def errors(**changes: Any) -> list[str]:
+@cache
+def validator() -> Draft202012Validator:
     schema = config_schema(OPTIONS)
     Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def errors(**changes: Any) -> list[str]:
     whole = {key: value for key, value in {**GOOD, **changes}.items() if value is not ...}
-    return [error.message for error in Draft202012Validator(schema).iter_errors(whole)]
+    return [error.message for error in validator().iter_errors(whole)]
 
 
 @pytest.mark.parametrize(

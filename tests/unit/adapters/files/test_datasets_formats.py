@@ -303,6 +303,7 @@ def test_a_parquet_value_that_json_cannot_hold_matters_only_where_it_is_used(tmp
     assert "bytes" in problems(path, Columns(("image",)))[0].message
 
 
+@pytest.mark.no_cover
 def test_examples_are_streamed(tmp_path: Path) -> None:
     import tracemalloc
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vendor_prices import (
+    DEARER,
+    GOVERNMENT,
+    OTHERWISE,
+    SIGNS_IN,
+    UNKNOWN,
+    UNREACHABLE,
+    complaint,
+    complaints,
+    completion_cost,
+    listed,
+    usages,
+    vendors_cost,
+)
 
 from promptprop.adapters.models import prices as subject
 from promptprop.adapters.models.litellm_client import load, usage_of
@@ -27,112 +35,16 @@ from promptprop.domain.models import Usage
 # pydantic says so of LiteLLM's types as they are loaded, one provider at a time
 pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly:UserWarning")
 
-TEXT = {"chat", "completion", "responses"}
-# where the prices are not LiteLLM's sums, and why
-DEARER = {
-    # at times of little use these cost less: a bound cannot know when a call is made (LiteLLM looks at the clock)
-    "deepseek/deepseek-flash", "deepseek/deepseek-v4-flash", "deepseek/deepseek-v4-flash-vision-exp",
-    "deepseek/deepseek-v4-pro", "tencent/deepseek-v4-pro-0813", "tencent/deepseek-v4.1-flash",
-    # listed with a price per request, which LiteLLM does not add
-    "perplexity/pplx-70b-online", "perplexity/pplx-7b-online",
-    "perplexity/sonar-medium-online", "perplexity/sonar-small-online",
-}  # fmt: skip
-OTHERWISE = {"perplexity/perplexity/sonar"}  # LiteLLM drops the second `perplexity/`, which makes it another model
-GOVERNMENT = "bedrock_mantle/us-gov-"  # LiteLLM drops the region, whose prices the list has
-UNKNOWN = {
-    # what comes with the answer is listed by the second, or is a fee besides the routed model's own price
-    "twelvelabs.pegasus-1-2-v1:0", "us.twelvelabs.pegasus-1-2-v1:0", "eu.twelvelabs.pegasus-1-2-v1:0",
-    "global.twelvelabs.pegasus-1-2-v1:0", "us.twelvelabs.pegasus-1-5-v1:0", "global.twelvelabs.pegasus-1-5-v1:0",
-    "twelvelabs.pegasus-1-5-v1:0", "azure_ai/model_router", "azure_ai/model-router", "azure/model-router",
-}  # fmt: skip
-# listed, but LiteLLM can make no call to them, so that it does not matter what they cost
-UNREACHABLE = ("anyscale/", "coralbricks/", "inferenceapis/", "microsoft_365_copilot/", "openinfer/", "scaledown/",
-               "azure/mistral-large-latest")  # fmt: skip
-SIGNS_IN = ("github_copilot", "chatgpt")  # asking LiteLLM for their provider would start a log-in
-
-Cost = Callable[[str, Usage, "str | None"], "float | None"]
-
-
-@cache
-def listed() -> Mapping[str, Any]:
-    folder = find_spec("litellm").submodule_search_locations[0]  # type: ignore[union-attr, index]  # it is installed
-    entries = json.loads((Path(folder) / subject.FILE).read_text("utf-8"))
-    return {name: entry for name, entry in entries.items() if entry.get("mode") in TEXT}
-
-
-def usages(price: Price | None) -> Iterator[Usage]:
-    """Plain, cached, with thoughts, both; and around the edges of each tier of length."""
-    yield from (Usage(1000, 500), Usage(1000, 500, 400), Usage(1000, 500, 0, 300), Usage(1000, 500, 400, 300))
-    for edge, _ in price.above if price else ():
-        yield from (Usage(edge, 7, 100, 5), Usage(edge + 1, 700), Usage(edge + 1, 70, 100, 50), Usage(edge + 2, 7))
-    yield Usage(2_000_001, 100, 50, 10)
-
-
-def vendor_usage(usage: Usage) -> Any:
-    litellm = load()
-    from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper
-
-    return litellm.Usage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total,
-        prompt_tokens_details=PromptTokensDetailsWrapper(cached_tokens=usage.cached_tokens),
-        completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=usage.reasoning_tokens),
-    )
-
-
-def vendors_cost(model: str, usage: Usage, service_tier: str | None = None) -> float | None:
-    """LiteLLM's sum in 10⁻¹² USD, by what `completion_cost` calls in the end; None where it raises."""
-    litellm = load()
-    try:
-        provider, _, bare = model.partition("/") if model.startswith(SIGNS_IN) else ("", "", "")
-        if not provider:
-            bare, provider, _, _ = litellm.get_llm_provider(model)
-        prompt, completion = litellm.cost_per_token(
-            model=f"{provider}/{bare}",
-            custom_llm_provider=provider,
-            usage_object=vendor_usage(usage),
-            service_tier=service_tier,
-        )
-    except Exception:  # LiteLLM raises a bare Exception for what its list lacks
-        return None
-    return float(prompt + completion) * 1e12
-
-
-def completion_cost(model: str, usage: Usage, service_tier: str | None = None) -> float | None:
-    """LiteLLM's sum in 10⁻¹² USD, as for a real answer."""
-    litellm = load()
-    response = litellm.ModelResponse(model=model, usage=vendor_usage(usage))
-    try:
-        return float(litellm.completion_cost(response, model, service_tier=service_tier)) * 1e12
-    except Exception:  # as above
-        return None
-
-
-def complaint(model: str, usage: Usage, cost: Cost, service_tier: str | None = None) -> str | None:
-    """What is wrong with the price of a model, if anything is."""
-    price = listed_price(model, {"service_tier": service_tier} if service_tier else None)
-    theirs = cost(model, usage, service_tier)
-    if model.startswith(UNREACHABLE):
-        return None if theirs is None else f"{model} can be reached by now"
-    if theirs is None:
-        return None if price is None else f"{model}: LiteLLM knows no price"
-    if price is None:  # LiteLLM also says 0 for what it does not know
-        return None if theirs == 0 or model in UNKNOWN else f"{model}: {theirs} and not unknown"
-    ours = price.of(usage)
-    if model in OTHERWISE or model.startswith(GOVERNMENT):
-        return None
-    if model in DEARER:
-        return None if ours >= theirs else f"{model}: {ours} is less than {theirs}"
-    near = abs(ours - theirs) <= 1e-9 * theirs + 5
-    return None if near else f"{model} for {usage}: {ours} and not {theirs}"
+APART = (*UNREACHABLE, GOVERNMENT)
 
 
 @pytest.mark.no_cover
-def test_every_listed_model_costs_what_litellm_says() -> None:
-    cases = ((model, usage) for model in listed() for usage in usages(listed_price(model)))
-    found = [complaint(model, usage, vendors_cost) for model, usage in cases]
-    assert len(found) > 10_000
+def test_listed_models_cost_what_litellm_says() -> None:
+    """Those that are not LiteLLM's sums, and a sixth of the others; all of them in a campaign."""
+    odd = [model for model in sorted(listed()) if model in {*DEARER, *OTHERWISE, *UNKNOWN} or model.startswith(APART)]
+    others = sorted(set(listed()) - set(odd))
+    found = complaints(odd + random.Random(3).sample(others, len(others) // 6))
+    assert len(found) > 1500
     assert [one for one in found if one] == []
 
 

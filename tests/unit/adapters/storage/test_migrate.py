@@ -156,6 +156,7 @@ def test_head_is_the_newest_revision_of_the_scripts() -> None:
     assert known_revisions()[0] == HEAD
 
 
+@pytest.mark.no_cover
 def test_a_created_database_equals_a_migrated_one(empty_url: str, tmp_path: Path) -> None:
     build(empty_url, "head")
     migrated = shape(empty_url)
@@ -171,6 +172,7 @@ def test_a_created_database_equals_a_migrated_one(empty_url: str, tmp_path: Path
     assert check(created) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("revision", known_revisions())
 def test_every_revision_migrates_to_head_with_the_rows_of_every_table(empty_url: str, revision: str) -> None:
     build(empty_url, revision)
@@ -188,6 +190,7 @@ def test_every_revision_migrates_to_head_with_the_rows_of_every_table(empty_url:
     open_store(empty_url, migrate=False).close()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("revision", known_revisions())
 def test_a_migrated_database_still_refuses_children_without_parents(empty_url: str, revision: str) -> None:
     build(empty_url, revision)
@@ -232,6 +235,7 @@ async def test_a_version_before_editions_may_go_on_writing_to_a_migrated_databas
         assert found.call_id == 77
 
 
+@pytest.mark.no_cover
 def test_rebuilding_a_parent_table_keeps_its_child_rows(empty_url: str, tmp_path: Path) -> None:
     open_store(empty_url).close()
     fill(empty_url)
@@ -259,6 +263,7 @@ upgrade(sys.argv[1], Path(sys.argv[2]))
 """
 
 
+@pytest.mark.no_cover
 def test_a_migration_that_is_killed_half_way_leaves_the_old_revision(empty_url: str, tmp_path: Path) -> None:
     open_store(empty_url).close()
     fill(empty_url)
@@ -283,6 +288,7 @@ for number in range(100, 100_000):
 """
 
 
+@pytest.mark.no_cover
 def test_a_database_is_upgraded_while_another_process_writes_to_it(database_url: str) -> None:
     build(database_url, "0001")
     fill(database_url)
