@@ -14,8 +14,8 @@ from promptprop.metrics.registry import METRICS
 @pytest.mark.parametrize("name", METRICS)
 def test_odd_inputs_raise_nothing_and_are_judged_alike_twice(name: str, tmp_path: Path) -> None:
     write_modules(tmp_path)
-    trial = tried(name, 80, 1, tmp_path)
-    assert trial.inputs == 80
+    trial = tried(name, 120, 1, tmp_path)
+    assert trial.inputs == 120
     assert len(trial.scores) >= 3, "the inputs are told apart"
 
 

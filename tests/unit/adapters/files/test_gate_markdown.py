@@ -77,7 +77,7 @@ def test_what_is_too_long_goes_in_order_and_the_verdict_stays() -> None:
     assert "### Worse: 20 rows" in backticks, "fewer rows rather than none"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.text(max_size=80), st.sampled_from([1, 200, 40_000]), st.integers(0, 90), st.sampled_from([0, 300, LONGEST]))
 def test_no_text_makes_it_longer_than_it_may_be(said: str, times: int, rows: int, longest: int) -> None:
     said *= times
