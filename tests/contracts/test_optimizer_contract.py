@@ -142,15 +142,16 @@ async def test_critics_that_answer_garbage_do_not_end_the_run(name: str) -> None
 async def test_where_there_is_nothing_to_gain_a_gain_is_rarely_claimed(name: str) -> None:
     """A sample of the campaign of null claims."""
     verdicts: Counter[str] = Counter()
-    for seed in range(10):
+    for seed in range(30):
         bench = FakeBench(FickleWorld(seed=seed), rewriter=idle_rewriter)
         verdicts[claim_of(await run_fake(name, fake_brief(seed=seed), bench)).verdict] += 1
-    assert sum(verdicts.values()) == 10
-    assert verdicts["better"] <= 1, verdicts
+    assert sum(verdicts.values()) == 30
+    assert verdicts["better"] <= 2, verdicts
 
 
+@pytest.mark.no_cover
 @every_optimizer
-@pytest.mark.parametrize("search", [0, 3, 20, 45, 80, 130, 220, 420])
+@pytest.mark.parametrize("search", [0, 3, 20, 45, 60, 80, 100, 130, 170, 220, 300, 420])
 async def test_wherever_the_budget_cuts_the_search_finish_is_paid_from_what_was_held(name: str, search: int) -> None:
     brief = fake_brief()
     finish = build_optimizer(name, {}).shape(brief).finish

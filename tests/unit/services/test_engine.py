@@ -142,7 +142,7 @@ async def test_a_sink_that_raises_is_left_out_and_the_run_goes_on(lab: Lab, capl
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("events", [1, 40])
+@pytest.mark.parametrize("events", [1, 5, 40])
 async def test_a_store_that_is_full_ends_the_run_with_its_error(lab: Lab, events: int) -> None:
     run_id = await lab.new_run()
     with pytest.raises(StorageFull, match="disk"):

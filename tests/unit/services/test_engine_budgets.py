@@ -81,7 +81,7 @@ async def test_a_resume_without_larger_caps_stops_at_the_same_place(lab: Lab) ->
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("deaths", [[1], [25, 2, 9]])
+@pytest.mark.parametrize("deaths", [[1], [2, 3], [30], [25, 2, 9]])
 async def test_a_raised_cap_is_met_at_its_place_in_every_later_replay(new_lab: NewLab, deaths: list[int]) -> None:
     ends = []
     for name, killed in (("straight", []), ("killed", deaths)):

@@ -105,7 +105,7 @@ async def test_nothing_paid_is_lost_when_a_run_is_cancelled(openai_server: OpenA
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 async def test_a_cap_holds_over_interrupted_sessions_in_a_storm_of_failures(
     openai_server: OpenAIServer, seed: int
 ) -> None:
