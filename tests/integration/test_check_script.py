@@ -244,5 +244,6 @@ def test_without_a_network_and_without_a_key_recorded_calls_give_the_same_verdic
 
 def test_no_socket_can_be_opened_in_the_environment_that_stands_for_no_network(gate: Path) -> None:
     """Or the test above would prove nothing."""
-    done = run(gate, "check", "gate.yaml", "--baseline", "badly.md", env=spoiled(gate, BLOCKED))
+    arguments = ("check", "gate.yaml", "--baseline", "badly.md", "--set", "models.task.patience=1")
+    done = run(gate, *arguments, env=spoiled(gate, BLOCKED))
     assert done.returncode == 4, done.stderr
