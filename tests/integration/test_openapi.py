@@ -17,7 +17,7 @@ from fuzzing import Findings, Fuzzer
 from fuzzing_server import Fuzzed, fuzzed_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
-EXAMPLES = 3
+EXAMPLES = 2
 
 
 @pytest.fixture(scope="module")
