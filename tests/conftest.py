@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 
+from forked_commands import ForkedCommands
 from openai_server import OpenAIServer
 from postgres_server import MISSING, PostgresServer, find_binaries, shared_server
 
@@ -29,6 +30,14 @@ def openai_server() -> Iterator[OpenAIServer]:
     """A server that echoes, on a free port; fail it with `fail_at`, `fail_share` or `fail_always`."""
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def forked_commands() -> Iterator[ForkedCommands]:
+    """Commands without the seconds that a process takes to start; those that show how one starts have the script."""
+    commands = ForkedCommands()
+    yield commands
+    commands.close()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ SECONDS = 900.0  # no further run begins later than this
 PATIENCE = 120.0  # seconds that one process may take
 LATENCY = (0.0, 0.02)
 CLIENTS = ("http", "litellm")
+NURSERY = Path(__file__).parents[1] / "fixtures" / "nursery.py"
 
 
 class Child:
@@ -46,7 +47,7 @@ class Child:
     def __init__(self) -> None:
         """Start the nursery; it serves one child after the other."""
         self._nursery = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+            [sys.executable, str(NURSERY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from canaries import SCRIPT, Mirror, clean_environment, leaks, leaks_below, run_script
+from canaries import SCRIPT, Mirror, clean_environment, leaks, leaks_below, run_forked, run_script
+from forked_commands import ForkedCommands
 from postgres_server import PostgresServer, plain
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,7 @@ def write_config(folder: Path, model: Mapping[str, Any], **changes: Any) -> str:
     return "run.yaml"
 
 
-def look_at_everything(folder: Path, variables: Mapping[str, str]) -> None:
+def look_at_everything(forked: ForkedCommands, folder: Path, variables: Mapping[str, str]) -> None:
     """Every command that shows or writes something of a run, its models or its database."""
     commands: Sequence[Sequence[str]] = (
         ("runs", "resume", "latest", "--retry-errors", "-vv"),
@@ -84,7 +85,7 @@ def look_at_everything(folder: Path, variables: Mapping[str, str]) -> None:
         ("db", "backup", "copy.db"),
     )
     for arguments in commands:
-        done = run_script(folder, arguments, variables)
+        done = run_forked(forked, folder, arguments, variables)
         assert done.returncode != 70, done.stdout + done.stderr
 
 
@@ -98,7 +99,7 @@ def look_at_everything(folder: Path, variables: Mapping[str, str]) -> None:
     ids=["http", "http without a key", "litellm"],
 )
 def test_what_is_sent_in_secret_comes_back_in_answers_and_refusals_and_is_written_nowhere(
-    tmp_path: Path, mirror: Mirror, client: str, base: str, unsent: set[str]
+    forked_commands: ForkedCommands, tmp_path: Path, mirror: Mirror, client: str, base: str, unsent: set[str]
 ) -> None:
     secrets = {**CARRIED, **ACCOUNTS, "OPENAI_API_KEY": KEY, "PASSWORD": PASSWORD, "CODE": CODE}
     address = base.format(password=quote(PASSWORD, safe=""), port=mirror.port, code=CODE)
@@ -109,9 +110,14 @@ def test_what_is_sent_in_secret_comes_back_in_answers_and_refusals_and_is_writte
     model = {"model": f"{provider}/m", "api_base": "${env:BASE}", "client": client, "params": PARAMS}
     tracking = {"mlflow": {"uri": "sqlite:///.promptprop/mlflow.db"} if client == "http" and keys else False}
     config = write_config(tmp_path, model, tracking=tracking)
-    done = run_script(tmp_path, ("eval", config, "-vv", "--json"), variables)
+    arguments = ("eval", config, "-vv", "--json")
+    done = (
+        run_script(tmp_path, arguments, variables)
+        if client == "http"
+        else run_forked(forked_commands, tmp_path, arguments, variables)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    look_at_everything(tmp_path, variables)
+    look_at_everything(forked_commands, tmp_path, variables)
     seen = "\n".join(mirror.seen)
     expected = {name for name in secrets if name not in unsent and (keys or name not in ACCOUNTS)}
     assert {name for name, secret in secrets.items() if secret in seen or json.dumps(secret)[1:-1] in seen} == expected
@@ -126,18 +132,18 @@ def test_what_is_sent_in_secret_comes_back_in_answers_and_refusals_and_is_writte
     ("client", "kind"), [("http", kind) for kind in ("401", "403", "404", "redirect")] + [("litellm", "401")]
 )
 def test_a_refusal_that_stops_the_run_is_written_without_the_secrets_that_it_repeats(
-    tmp_path: Path, client: str, kind: str
+    forked_commands: ForkedCommands, tmp_path: Path, client: str, kind: str
 ) -> None:
     secrets = {**CARRIED, **ACCOUNTS, "OPENAI_API_KEY": KEY}
     with Mirror([kind]) as mirror:
         base = f"http://0.0.0.0:{mirror.port}/v1"
         config = write_config(tmp_path, {"model": "openai/m", "api_base": base, "client": client, "params": PARAMS})
-        done = run_script(tmp_path, ("eval", config, "-vv", "--json"), secrets)
+        done = run_forked(forked_commands, tmp_path, ("eval", config, "-vv", "--json"), secrets)
         assert done.returncode == 2, done.stdout + done.stderr
         told = json.loads(done.stdout)["error"]["message"]
         assert "[redacted]" in told or kind == "redirect"  # where to is not told at all
-        run_script(tmp_path, ("runs", "show", "latest"), secrets)
-        run_script(tmp_path, ("models", "ping", config), secrets)
+        for arguments in (("runs", "show", "latest"), ("models", "ping", config)):
+            run_forked(forked_commands, tmp_path, arguments, secrets)
     assert leaks_below(tmp_path, secrets) == []
 
 
@@ -146,20 +152,20 @@ def test_a_refusal_that_stops_the_run_is_written_without_the_secrets_that_it_rep
     [("anthropic", "ANTHROPIC_API_KEY", ""), ("gemini", "GEMINI_API_KEY", "/v1beta")],
 )
 def test_keys_of_other_providers_are_written_nowhere_either(
-    tmp_path: Path, mirror: Mirror, provider: str, variable: str, base: str
+    forked_commands: ForkedCommands, tmp_path: Path, mirror: Mirror, provider: str, variable: str, base: str
 ) -> None:
     secrets = {variable: KEY, "TENANT": CARRIED["TENANT"]}
     params = {"extra_headers": {"x-tenant": "${env:TENANT}"}}
     model = {"model": f"{provider}/m", "api_base": f"http://0.0.0.0:{mirror.port}{base}", "params": params}
     config = write_config(tmp_path, model)
-    done = run_script(tmp_path, ("eval", config, "-vv", "--json"), secrets)
+    done = run_forked(forked_commands, tmp_path, ("eval", config, "-vv", "--json"), secrets)
     assert done.returncode == 0, done.stdout + done.stderr
     for arguments in (
         ("models", "list", config, "--refresh", "--json"),
         ("models", "ping", config, "--json"),
         ("runs", "export", "latest"),
     ):
-        run_script(tmp_path, arguments, secrets)
+        run_forked(forked_commands, tmp_path, arguments, secrets)
     seen = "\n".join(mirror.seen)
     assert all(secret in seen for secret in secrets.values())
     assert json.loads(done.stdout)["spend"]["total"]["calls"] >= 15
@@ -186,7 +192,9 @@ def test_a_password_of_the_proxy_is_written_nowhere(tmp_path: Path, mirror: Mirr
     assert leaks_below(tmp_path, secrets) == []
 
 
-def test_what_a_configuration_writes_out_for_this_machine_stays_in_its_file(tmp_path: Path, mirror: Mirror) -> None:
+def test_what_a_configuration_writes_out_for_this_machine_stays_in_its_file(
+    forked_commands: ForkedCommands, tmp_path: Path, mirror: Mirror
+) -> None:
     secrets = {"KEY": KEY, "HEADER": CARRIED["TENANT"], "CODE": CODE}
     model = {
         "model": "openai/m",
@@ -197,8 +205,8 @@ def test_what_a_configuration_writes_out_for_this_machine_stays_in_its_file(tmp_
     config = write_config(tmp_path, model)
     done = run_script(tmp_path, ("eval", config, "-vv", "--json"), {})
     assert done.returncode == 0, done.stdout + done.stderr
-    look_at_everything(tmp_path, {})
-    examined = run_script(tmp_path, ("doctor", config, "--json"), {})
+    look_at_everything(forked_commands, tmp_path, {})
+    examined = run_forked(forked_commands, tmp_path, ("doctor", config, "--json"), {})
     assert examined.returncode == 0, examined.stdout
     assert all(secret in "\n".join(mirror.seen) for secret in secrets.values())
     assert "PROMPTPROP_MODELS__TASK__API_KEY" in (tmp_path / "shown.txt").read_text("utf-8")
@@ -249,7 +257,11 @@ def test_a_process_that_is_killed_leaves_no_secret_behind(tmp_path: Path, mirror
 
 
 def test_a_server_of_postgresql_holds_neither_its_own_password_nor_what_models_are_sent(
-    tmp_path: Path, mirror: Mirror, postgres_server: PostgresServer, postgres_url: str
+    forked_commands: ForkedCommands,
+    tmp_path: Path,
+    mirror: Mirror,
+    postgres_server: PostgresServer,
+    postgres_url: str,
 ) -> None:
     secrets = {**CARRIED, "OPENAI_API_KEY": KEY, "PASSWORD": PASSWORD}
     url = postgres_url.replace("postgres@", f"postgres:{quote(PASSWORD, safe='')}@", 1)
@@ -259,10 +271,11 @@ def test_a_server_of_postgresql_holds_neither_its_own_password_nor_what_models_a
     done = run_script(tmp_path, ("eval", config, "-vv", "--json"), variables)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / ".promptprop" / "promptprop.db").exists()
-    look_at_everything(tmp_path, variables)
+    look_at_everything(forked_commands, tmp_path, variables)
     gone = f"postgresql+psycopg://me:{quote(PASSWORD, safe='')}@127.0.0.1:9/gone"
     for arguments in (("runs", "list", "-vv"), ("db", "check", "--json"), ("doctor", config, "--json")):
-        assert run_script(tmp_path, arguments, {**variables, "PROMPTPROP_DATABASE_URL": gone}).returncode not in (0, 70)
+        done = run_forked(forked_commands, tmp_path, arguments, {**variables, "PROMPTPROP_DATABASE_URL": gone})
+        assert done.returncode not in (0, 70)
     assert leaks_below(tmp_path, secrets) == []
     assert leaks(everything_in(postgres_url), "PostgreSQL", secrets) == []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_commands import ForkedCommands
 from openai_server import Answer, OpenAIServer
 
 SCRIPT = Path(sys.executable).with_name("promptprop")
@@ -47,6 +48,7 @@ class _Spoiled(importlib.machinery.PathFinder):
 sys.meta_path.insert(0, _Spoiled)
 """
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
 
 
@@ -111,7 +113,13 @@ def spoiled(folder: Path, code: str) -> dict[str, str]:
     return environment(folder, PYTHONPATH=os.pathsep.join(filter(None, [str(folder / "site"), inherited])))
 
 
-def run(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def run(forked_commands: ForkedCommands) -> Run:
+    """A command to its end, without the start-up of a process."""
+    return lambda folder, *arguments: forked_commands.run(arguments, folder, environment(folder))
+
+
+def run_script(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(SCRIPT), *arguments], check=False, cwd=folder, env=env or environment(folder), capture_output=True,
         text=True, timeout=60, stdin=subprocess.DEVNULL,
@@ -119,7 +127,7 @@ def run(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> sub
 
 
 def test_zero_where_it_passes_and_nothing_but_the_report_on_stdout(gate: Path, server: OpenAIServer) -> None:
-    done = run(gate, "check", "gate.yaml", "--baseline", "badly.md", "--json")
+    done = run_script(gate, "check", "gate.yaml", "--baseline", "badly.md", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert (document["verdict"], document["rows"]) == ("PASS", ROWS)
@@ -128,7 +136,7 @@ def test_zero_where_it_passes_and_nothing_but_the_report_on_stdout(gate: Path, s
     assert "sk-one-two" not in done.stdout + done.stderr
 
 
-def test_one_where_it_is_surely_worse_and_resuming_says_so_again(gate: Path) -> None:
+def test_one_where_it_is_surely_worse_and_resuming_says_so_again(gate: Path, run: Run) -> None:
     (gate / "prompt.md").write_text((gate / "badly.md").read_text())
     done = run(gate, "check", "gate.yaml", "--baseline", "well.md")
     assert done.returncode == 1, done.stderr
@@ -150,18 +158,18 @@ def test_one_where_it_is_surely_worse_and_resuming_says_so_again(gate: Path) -> 
     ],
 )
 def test_two_where_it_cannot_be_followed(gate: Path, arguments: list[str], said: str) -> None:
-    done = run(gate, *arguments)
+    done = run_script(gate, *arguments)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
-def test_three_where_the_rows_do_not_tell(gate: Path) -> None:
+def test_three_where_the_rows_do_not_tell(gate: Path, run: Run) -> None:
     (gate / "same.md").write_text(f"Please. {WELL}\n\n{{{{ text }}}}\n")
     arguments = ("check", "gate.yaml", "--baseline", "same.md", "--margin", "0")  # equal, and none can prove it
     assert run(gate, *arguments).returncode == 3
     assert run(gate, *arguments, "--inconclusive", "warn").returncode == 0
 
 
-def test_four_where_too_many_calls_fail(gate: Path, server: OpenAIServer) -> None:
+def test_four_where_too_many_calls_fail(gate: Path, server: OpenAIServer, run: Run) -> None:
     server.fail_share(0.6, ["bad_request"])
     done = run(gate, "check", "gate.yaml", "--baseline", "badly.md")
     assert done.returncode == 4, done.stderr
@@ -169,13 +177,13 @@ def test_four_where_too_many_calls_fail(gate: Path, server: OpenAIServer) -> Non
     assert run(gate, "runs", "resume", "latest", "--retry-errors").returncode == 0
 
 
-def test_five_where_a_cap_is_in_the_way(gate: Path) -> None:
+def test_five_where_a_cap_is_in_the_way(gate: Path, run: Run) -> None:
     done = run(gate, "check", "gate.yaml", "--baseline", "badly.md", "--max-calls", "50")
     assert (done.returncode, "runs resume" in done.stderr) == (5, True), done.stderr
     assert run(gate, "runs", "resume", "latest", "--max-calls", "1000").returncode == 0
 
 
-def test_six_where_there_is_no_baseline_or_it_cannot_be_compared(gate: Path) -> None:
+def test_six_where_there_is_no_baseline_or_it_cannot_be_compared(gate: Path, run: Run) -> None:
     assert run(gate, "check", "gate.yaml").returncode == 6
     assert run(gate, "check", "gate.yaml", "--baseline", "git:HEAD").returncode == 6
     assert run(gate, "baseline", "accept", "gate.yaml").returncode == 0
@@ -185,14 +193,14 @@ def test_six_where_there_is_no_baseline_or_it_cannot_be_compared(gate: Path) -> 
 
 
 def test_seventy_where_it_is_our_fault_and_the_log_is_named(gate: Path) -> None:
-    done = run(gate, "check", "gate.yaml", "--baseline", "badly.md", env=spoiled(gate, BUGGY))
+    done = run_script(gate, "check", "gate.yaml", "--baseline", "badly.md", env=spoiled(gate, BUGGY))
     assert done.returncode == 70, done.stdout
     assert "Traceback" not in done.stderr
     assert "log" in done.stderr
 
 
 def test_a_hundred_and_thirty_where_it_is_interrupted_and_what_was_answered_is_kept(
-    gate: Path, server: OpenAIServer
+    gate: Path, server: OpenAIServer, run: Run
 ) -> None:
     server.latency = 0.4
     process = subprocess.Popen(
@@ -221,7 +229,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 def test_without_a_network_and_without_a_key_recorded_calls_give_the_same_verdict(
-    gate: Path, server: OpenAIServer
+    gate: Path, server: OpenAIServer, run: Run
 ) -> None:
     assert run(gate, "baseline", "accept", "gate.yaml").returncode == 0
     (gate / "prompt.md").write_text((gate / "badly.md").read_text())
@@ -230,14 +238,14 @@ def test_without_a_network_and_without_a_key_recorded_calls_give_the_same_verdic
     asked = server.stats.requests
     env = spoiled(gate, BLOCKED)
     del env["MY_TASK_KEY"]
-    offline = run(gate, "check", "gate.yaml", "--offline", "--json", "--db", "sqlite:///fresh.db", env=env)
+    offline = run_script(gate, "check", "gate.yaml", "--offline", "--json", "--db", "sqlite:///fresh.db", env=env)
     assert offline.returncode == 1, offline.stderr
     assert json.loads(offline.stdout)["looks"] == json.loads(online.stdout)["looks"]
     assert server.stats.requests == asked
     recorded = (gate / "promptprop-baselines" / "gate.calls.jsonl.gz").read_bytes()
     assert b"sk-one-two" not in recorded + (gate / "promptprop-baselines" / "gate.json").read_bytes()
     (gate / "prompt.md").write_text("Another one.\n\n{{ text }}\n")
-    missing = run(gate, "check", "gate.yaml", "--offline", "--db", "sqlite:///fresh.db", env=env)
+    missing = run_script(gate, "check", "gate.yaml", "--offline", "--db", "sqlite:///fresh.db", env=env)
     assert missing.returncode == 6
     assert "gate.calls.jsonl.gz lacks at least " in missing.stderr
 
@@ -245,5 +253,5 @@ def test_without_a_network_and_without_a_key_recorded_calls_give_the_same_verdic
 def test_no_socket_can_be_opened_in_the_environment_that_stands_for_no_network(gate: Path) -> None:
     """Or the test above would prove nothing."""
     arguments = ("check", "gate.yaml", "--baseline", "badly.md", "--set", "models.task.patience=1")
-    done = run(gate, *arguments, env=spoiled(gate, BLOCKED))
+    done = run_script(gate, *arguments, env=spoiled(gate, BLOCKED))
     assert done.returncode == 4, done.stderr

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from canaries import leaks_below, run_script
+from canaries import leaks_below, run_forked, run_script
+from forked_commands import ForkedCommands
 from openai_server import Body, Fault, error
 from world_server import WorldServer
 
@@ -27,6 +28,7 @@ CANARIES = {
     "TRACKING_PASSWORD": "canaryTracking-0o9Ii8u",
     "DATABASE_PASSWORD": "canaryDatabase-Vv5gG6h",
 }
+Run = Callable[..., subprocess.CompletedProcess[str]]
 SENT = ("TASK_KEY", "OPENAI_API_KEY", "CRITIC_HEADER", "CRITIC_TENANT")
 
 pytestmark = pytest.mark.slow
@@ -107,15 +109,16 @@ def write_config(folder: Path, server: EchoingServer, **changes: Any) -> Path:
     return path
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The console script with all canaries in its environment; what it shows is kept in the folder too."""
-    return run_script(folder, arguments, CANARIES)
+@pytest.fixture
+def run(forked_commands: ForkedCommands) -> Run:
+    """A command with all canaries in its environment; what it shows is kept in the folder too."""
+    return lambda folder, *arguments: run_forked(forked_commands, folder, arguments, CANARIES)
 
 
-def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
+def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer, run: Run) -> None:
     config = write_config(tmp_path, echoing)
     echoing.fail_share(0.25, ["echo400", "echo500", "echo429"], seed=4)
-    done = run(tmp_path, "optimize", str(config), "-vv", "--json")
+    done = run_script(tmp_path, ("optimize", str(config), "-vv", "--json"), CANARIES)
     assert done.returncode == 0, done.stderr
     for arguments in (
         ("runs", "show", "latest"),
@@ -142,7 +145,7 @@ def test_no_secret_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> No
 
 @pytest.mark.parametrize("kind", ["echo401", "echo403", "echo404"])
 def test_no_secret_is_written_where_the_first_refusal_ends_the_run(
-    tmp_path: Path, echoing: EchoingServer, kind: str
+    tmp_path: Path, echoing: EchoingServer, run: Run, kind: str
 ) -> None:
     echoing.fail_always(kind)
     done = run(tmp_path, "optimize", str(write_config(tmp_path, echoing)), "-vv")
@@ -152,7 +155,9 @@ def test_no_secret_is_written_where_the_first_refusal_ends_the_run(
     assert leaks_below(tmp_path, CANARIES) == []
 
 
-def test_no_password_of_a_tracker_or_a_database_is_ever_written(tmp_path: Path, echoing: EchoingServer) -> None:
+def test_no_password_of_a_tracker_or_a_database_is_ever_written(
+    tmp_path: Path, echoing: EchoingServer, run: Run
+) -> None:
     tracking = {"mlflow": {"uri": "http://me:${env:TRACKING_PASSWORD}@127.0.0.1:9/", "experiment": "canaries"}}
     config = write_config(tmp_path, echoing, tracking=tracking)
     done = run(tmp_path, "optimize", str(config), "-vv")
