@@ -106,13 +106,17 @@ def comparable_report(report: Report) -> str:
     return comparable(report_json(report))
 
 
+def environment() -> dict[str, str]:
+    """What a command line finds: nothing that is meant for the package."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PROMPTPROP_")}
+
+
 def start(*arguments: str, folder: Path, program: Sequence[str] = ("-c", CONSOLE)) -> subprocess.Popen[str]:
     """A command line in a process of its own, with its output piped; `program` is what Python runs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROMPTPROP_")}
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=folder,
-        env=environment,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import sudden_death
+from forked_commands import ForkedCommands
 from runs_over_http import (
     committed,
     comparable,
     database_in,
     end,
+    environment,
     events_of,
     integrity,
     left_behind,
@@ -80,7 +82,12 @@ def difference(later: dict[str, Any], earlier: dict[str, Any]) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_killed_run_goes_on_to_the_same_result_and_repeats_no_committed_call(
-    slow_world: WorldProcess, config: Path, whole: Whole, tmp_path: Path, number: int
+    forked_commands: ForkedCommands,
+    slow_world: WorldProcess,
+    config: Path,
+    whole: Whole,
+    tmp_path: Path,
+    number: int,
 ) -> None:
     draw = random.Random(f"kill {number}")
     total = whole.calls.total()
@@ -97,43 +104,50 @@ def test_a_killed_run_goes_on_to_the_same_result_and_repeats_no_committed_call(
     lost = difference(at_kill, before).total() - kept.total()
     assert 0 <= lost <= UNCOMMITTED
 
-    goes_on_as_if_nothing_had_happened(slow_world, whole, file, at_kill, kept)
+    goes_on_as_if_nothing_had_happened(forked_commands, slow_world, whole, file, at_kill, kept)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", sudden_death.PLACES)
 @pytest.mark.parametrize("client", ["http", "litellm"])
 def test_a_run_that_dies_inside_a_commit_goes_on_to_the_same_result(
-    slow_world: WorldProcess, whole: Whole, tmp_path: Path, place: str, client: str
+    forked_commands: ForkedCommands, slow_world: WorldProcess, whole: Whole, tmp_path: Path, place: str, client: str
 ) -> None:
     nth = random.Random(f"{place} {client}").randrange(20, 40)
     model = {"concurrency": CONCURRENCY, "client": client}
     config = write_config(tmp_path, slow_world.url, rows=60, model=model)
     file = tmp_path / "runs.db"
+    arguments = ("optimize", str(config), "--db", database_in(tmp_path), "--json", "-q")
 
     before = slow_world.quiet_stats()
-    program = (str(sudden_death.__file__), place, str(nth))
-    process = start(
-        "optimize", str(config), "--db", database_in(tmp_path), "--json", "-q", folder=tmp_path, program=program
-    )
-    code, _, err = end(process)
+    if client == "litellm":  # which takes seconds to load
+        died = forked_commands.run(arguments, tmp_path, environment(), death=(place, nth))
+        code, err = died.returncode, died.stderr
+    else:
+        program = (str(sudden_death.__file__), place, str(nth))
+        code, _, err = end(start(*arguments, folder=tmp_path, program=program))
     assert code == -signal.SIGKILL, err
     at_kill, kept = slow_world.quiet_stats(), left_behind(file)
     lost = difference(at_kill, before).total() - kept.total()
     assert 0 <= lost <= UNCOMMITTED
     assert kept, "the run had not got going"
-    goes_on_as_if_nothing_had_happened(slow_world, whole, file, at_kill, kept)
+    goes_on_as_if_nothing_had_happened(forked_commands, slow_world, whole, file, at_kill, kept)
 
 
 def goes_on_as_if_nothing_had_happened(
-    world: WorldProcess, whole: Whole, file: Path, at_kill: dict[str, Any], kept: Counter[str]
+    commands: ForkedCommands,
+    world: WorldProcess,
+    whole: Whole,
+    file: Path,
+    at_kill: dict[str, Any],
+    kept: Counter[str],
 ) -> None:
     """Resume the only run in this file, and compare its end with that of the run that nobody killed."""
-    database = database_in(file.parent, file.name)
-    code, out, err = run("runs", "resume", "latest", "--db", database, "--json", "-q", folder=file.parent)
-    assert code == 0, err
+    arguments = ("runs", "resume", "latest", "--db", database_in(file.parent, file.name), "--json", "-q")
+    resumed = commands.run(arguments, file.parent, environment())
+    assert resumed.returncode == 0, resumed.stderr
     after = difference(world.quiet_stats(), at_kill)
-    assert comparable(json.loads(out)) == whole.report
+    assert comparable(json.loads(resumed.stdout)) == whole.report
     assert decisions(file) == whole.decisions
     assert committed(file) == whole.calls
     assert after == whole.calls - kept, "a committed call was repeated, or one that was not is missing"
