@@ -299,7 +299,8 @@ def test_two_runs_on_one_database_that_are_killed_together_end_as_each_alone(tmp
     assert tally.kills >= min(PAIRED_KILLS, 4)
 
 
-SAME = {"run_id": "", "active_seconds": 0, "paths": {}, "notes": [], "spend": {}}  # whoever asks first pays for both
+# whoever asks first pays for both, and whoever ends last knows of the other's look at the sealed rows
+SAME = {"run_id": "", "active_seconds": 0, "paths": {}, "notes": [], "spend": {}, "earlier_looks": []}
 
 
 def plan_pair(draw: random.Random) -> Plan:
