@@ -207,7 +207,7 @@ class ServeConfig(ConfigModel):
     )
     limits: LimitsConfig = Field(LimitsConfig(), description="How much requests may ask for.")
     budget: BudgetConfig = Field(BudgetConfig(), description="What each run that is asked for over HTTP may spend.")
-    audit_days: Positive = Field(
+    audit_days: Annotated[Positive, Field(le=36_500)] = Field(
         365, description="Days for which the audit log tells who changed what; who was turned away: 30 at most."
     )
     workers: Annotated[Whole, Field(ge=0, le=64)] = Field(1, description="Worker processes; 0 leaves runs to others.")

@@ -77,7 +77,8 @@ async def _chores(context: Context) -> None:
 async def tidy(context: Context, number: int) -> None:
     """Open the queue, so that the first run need not wait; then put right what crashes have left, now and then.
 
-    Once a day old rows leave the audit log, for the first time a while after the start: round 0.
+    `number` counts the rounds from 0. Once a day old rows leave the audit log, for the first time ten minutes after
+    the start.
     """
     await context.service.queue.ping()
     await context.service.dispatch.settle()

@@ -147,6 +147,8 @@ def test_what_is_no_plain_host_has_no_spelling(text: str) -> None:
         ({"hosts": ["a.example:80"]}, "no host name"),
         ({"hosts": ["*"]}, "no host name"),
         ({"limits": {"runs": 0}}, "greater than or equal to 1"),
+        ({"audit_days": 0}, "greater than or equal to 1"),
+        ({"audit_days": 36_501}, "less than or equal to 36500"),
         ({"workers": -1}, "greater than or equal to 0"),
         ({"models": {"jury": ["a", "a"]}}, "two jurors are called"),
         ({"budgets": {}}, "Extra inputs"),
