@@ -21,7 +21,7 @@ from promptprop.server.api.runs import (
     head_now,
     order_of,
 )
-from promptprop.server.api.shapes import RunRef, RunSummary
+from promptprop.server.api.shapes import RunRef, RunSummary, summary_of_head
 from promptprop.server.auth import Reader, Runner
 from promptprop.server.context import Context, Ctx
 from promptprop.server.formats import form_of
@@ -173,7 +173,7 @@ def _check(context: Context, reference: str, wanted: CheckForm) -> Response:
     found, headers = _documented(context, reference), {"Vary": "Accept"}
     if wanted == "json":
         document = _shown(found[0]) if found else None
-        head = head_now(context, context.store.run(reference).id)
+        head = summary_of_head(context.store.find_run_head(reference))
         answer = CheckDetail.model_construct(**dict(head), document=document)
         return JSONResponse(answer.model_dump(mode="json"), headers=headers)
     if found is None:

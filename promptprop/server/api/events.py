@@ -61,7 +61,7 @@ async def follow_run(
     ] = None,
 ) -> StreamingResponse:
     """Follow a run, from its beginning or from an event on, to its end."""
-    found = await run_in_threadpool(context.store.run, run)
+    found = await run_in_threadpool(context.store.find_run_head, run)
     start = after if last_event_id is None else last_event_id
     return StreamingResponse(
         context.feeds.follow(found.id, start), media_type="text/event-stream", headers=STREAM_HEADERS
@@ -71,6 +71,6 @@ async def follow_run(
 @router.get("/runs/{run}/history", responses=answers(404, 409))
 def list_events(run: RunRef, context: Ctx, _caller: Reader, limit: Limit = 100, after: After = 0) -> Page[RunEvent]:
     """The events of a run in pages; `next_cursor` is what `after` takes."""
-    found = context.store.event_page(context.store.run(run).id, after, limit + 1)
+    found = context.store.event_page(context.store.find_run_head(run).id, after, limit + 1)
     items = [RunEvent.model_validate(event_json(one)) for one in found[:limit]]
     return written(Page(items=items, next_cursor=str(items[-1].seq) if len(found) > limit else None))

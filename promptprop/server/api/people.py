@@ -180,7 +180,7 @@ def list_interventions(
     run: RunRef, context: Ctx, _caller: Reader, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Intervention]:
     """What people asked of a run, oldest first: what waits, was taken, or was refused and why."""
-    found = context.store.wish_rows(context.store.run(run).id, start_of(cursor, 0), limit + 1)
+    found = context.store.wish_rows(context.store.find_run_head(run).id, start_of(cursor, 0), limit + 1)
     items = [intervention_of(one) for one in found[:limit]]
     return Page(items=items, next_cursor=encoded(items[-1].id) if len(found) > limit else None)
 
@@ -193,7 +193,7 @@ def show_intervention(
     _caller: Reader,
 ) -> Intervention:
     """What came of one intervention."""
-    found = context.store.wish_row(context.store.run(run).id, intervention)
+    found = context.store.wish_row(context.store.find_run_head(run).id, intervention)
     if found is None:
         raise Refused(404, "not_found", "nobody asked that of this run")
     return intervention_of(found)
@@ -204,7 +204,7 @@ def show_review(run: RunRef, context: Ctx, _caller: Reader) -> Review:
     """The rewrite that waits for a person's word; 404 with the code `no_review` where none does."""
     from promptprop.bootstrap.prompt_diff import changed_words
 
-    waiting = context.store.pending_review(context.store.run(run).id)
+    waiting = context.store.pending_review(context.store.find_run_head(run).id)
     if waiting is None:
         raise Refused(404, "no_review", "no rewrite of this run waits for a word")
     old, new = waiting["parent"]["prompts"], waiting["candidate"]["prompts"]

@@ -114,7 +114,7 @@ def show_report(run: RunRef, request: Request, context: Ctx, _caller: Reader, fo
     from promptprop.adapters.files.report_markdown import render_markdown
     from promptprop.adapters.plain import safe
 
-    report = context.service.engine.report(context.store.run(run).id)
+    report = context.service.engine.report(context.store.find_run_head(run).id)
     if form_of(request, form, MEDIA) == "md":
         return Response(safe(render_markdown(report)), media_type=MEDIA["md"], headers=VARY)
     return JSONResponse(report_document(report), headers=VARY)

@@ -151,7 +151,7 @@ async def remove_run(
     purge: Annotated[bool, Query(description="Also erase answers that no other run has used.")] = False,
 ) -> Response:
     """Erase a run that is over, with its events and evaluations; named prompts and datasets stay."""
-    found = await run_in_threadpool(context.store.run, run)
+    found = await run_in_threadpool(context.store.find_run_head, run)
     await context.service.remove(found.id, purge=purge)
     return Response(status_code=204)
 
@@ -159,7 +159,7 @@ async def remove_run(
 @router.post("/runs/{run}/cancel", status_code=202, responses=answers(404, 409))
 async def cancel_run(run: RunRef, context: Ctx, caller: Runner) -> RunSummary:
     """End a run; what it has paid for stays, and it can be resumed."""
-    found = await run_in_threadpool(context.store.run, run)
+    found = await run_in_threadpool(context.store.find_run_head, run)
     await context.service.end(found.id, "cancelled", caller.id)
     return head_now(context, found.id)
 
@@ -167,7 +167,7 @@ async def cancel_run(run: RunRef, context: Ctx, caller: Runner) -> RunSummary:
 @router.post("/runs/{run}/pause", status_code=202, responses=answers(404, 409))
 async def pause_run(run: RunRef, context: Ctx, caller: Runner) -> RunSummary:
     """Stop a run until it is resumed."""
-    found = await run_in_threadpool(context.store.run, run)
+    found = await run_in_threadpool(context.store.find_run_head, run)
     await context.service.end(found.id, "paused", caller.id)
     return head_now(context, found.id)
 
@@ -176,7 +176,7 @@ async def pause_run(run: RunRef, context: Ctx, caller: Runner) -> RunSummary:
 async def resume_run(run: RunRef, context: Ctx, caller: Runner, body: ResumeRequest | None = None) -> RunSummary:
     """Let a run that stopped go on; nothing that was paid is paid again."""
     wanted = body or ResumeRequest()
-    found = await run_in_threadpool(context.store.run, run)
+    found = await run_in_threadpool(context.store.find_run_head, run)
     order = order_of(caller, wanted.priority)
     await context.service.resume(found.id, order, wanted.caps.given(), retry_errors=wanted.retry_errors)
     return head_now(context, found.id)
