@@ -82,6 +82,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     (folder / "serve.yaml").write_text(SERVE)
     environment = {"OPENAI_API_KEY": KEY, "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     with Target(folder, "serve.yaml", "--workers", "0", env=environment) as server:
+        with server.http() as client:
+            server.begin(client)  # what an injection could take away, whichever tests run before
         yield server
 
 
