@@ -14,6 +14,7 @@ from promptprop.bootstrap.uploads import Uploads
 from promptprop.domain.models import Json
 from promptprop.ports.jobs import JobState
 from promptprop.server.finished import Finished, finished_jobs, finished_reports
+from promptprop.server.guards.trail import Trail
 from promptprop.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Context:
     reports: Finished[dict[str, Json]] = field(default_factory=finished_reports, repr=False)
     jobs: Finished[tuple[JobState, ...]] = field(default_factory=finished_jobs, repr=False)
     reach: SharedReach = field(init=False, repr=False)
+    trail: Trail = field(init=False, repr=False)
     heavy: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HEAVY), repr=False)
     pings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PINGS), repr=False)
 
     def __post_init__(self) -> None:
-        """What is reached depends on the environment."""
+        """What is reached depends on the environment; what was done is noted in the store."""
         self.reach = SharedReach(self.settings.environment)
+        self.trail = Trail(self.store.record_audit)
 
 
 def context_of(request: Request) -> Context:

@@ -127,13 +127,11 @@ async def _serve(
     from anyio.to_thread import current_default_thread_limiter
 
     from promptprop.server.guards import GuardSettings, guarded
-    from promptprop.server.guards.trail import Trail
 
     current_default_thread_limiter().total_tokens = THREADS
     async with started(settings) as context:
-        trail = Trail(context.store.record_audit)
         config = uvicorn.Config(
-            guarded(build_app(context), GuardSettings.of(settings.serve, trail, settings.hosts)),
+            guarded(build_app(context), GuardSettings.of(settings.serve, context.trail, settings.hosts)),
             http=Connection,  # h11: bounds the head of a request
             ws="none",
             log_config=None,
@@ -158,7 +156,7 @@ async def _serve(
         loop.call_soon(ready, [url_of(one) for one in sockets])
         await server.serve(sockets=sockets)
         await asyncio.gather(*drains)
-        await trail.flush()
+        await context.trail.flush()
 
 
 async def drain(context: Context) -> None:

@@ -19,8 +19,9 @@ from promptprop.server.guards.rates import Buckets
 log = logging.getLogger("promptprop.audit")
 MOST_WAITING = 1_000
 MOST_AT_ONCE = 200
-REFUSALS_PER_MINUTE = 60  # rows of who was turned away; a flood of them must not fill the disk
+REFUSALS_PER_MINUTE = 60  # rows of who was turned away, of each status; a flood of them must not fill the disk
 LONGEST_TARGET = 200
+READ_SECONDS = 2.0  # a reader waits for rows on their way; a flood of them must not hold it for ever
 
 Record = Callable[[Sequence[AuditRow]], Awaitable[Any]]
 
@@ -38,7 +39,7 @@ class Trail:
 
     def add(self, row: AuditRow) -> None:
         """Take a row; one too many is left out, and how many there were is told in the log."""
-        if row.status in TURNED_AWAY and self._refusals.take(""):
+        if row.status in TURNED_AWAY and self._refusals.take(str(row.status)):
             self._lose(1)
             return
         try:
@@ -53,6 +54,13 @@ class Trail:
         """Wait until everything that was taken is stored, or could not be."""
         while self._writer is not None and not self._writer.done():
             await asyncio.shield(self._writer)
+
+    async def told(self, seconds: float = READ_SECONDS) -> None:
+        """Wait until what was taken can be read back, so that who reads finds its own last act; `seconds` at most."""
+        try:
+            await asyncio.wait_for(self.flush(), seconds)
+        except asyncio.TimeoutError:
+            log.warning("the audit log is behind: it is read as it stands")
 
     async def _write(self) -> None:
         while not self._waiting.empty():

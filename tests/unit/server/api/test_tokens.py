@@ -90,6 +90,15 @@ async def test_the_audit_comes_by_the_page(server: Station) -> None:
     assert rest["next_cursor"] is None
 
 
+async def test_what_was_just_done_is_in_the_audit_at_once(server: Station) -> None:
+    now = datetime.now(timezone.utc)
+    for n in range(5):
+        server.context.trail.add(AuditRow(now, f"r{n}", "local", "POST /api/v1/runs", "/api/v1/runs", 202, "127.0.0.1"))
+        async with server.client() as admin:
+            [newest] = (await admin.get("/audit", params={"limit": 1})).json()["items"]
+        assert newest["request_id"] == f"r{n}"
+
+
 async def test_a_program_on_this_machine_is_told_what_it_may(server: Station) -> None:
     async with server.client() as client:
         await server.queued(client)

@@ -151,6 +151,28 @@ async def test_a_flood_of_refusals_does_not_fill_the_log_nor_keep_changes_out() 
     assert book.rows[-1].status == 202
 
 
+async def test_a_flood_of_one_kind_of_refusal_keeps_out_none_of_another() -> None:
+    book = Book()
+    trail = Trail(book.record)
+    for _ in range(300):
+        await call(Audit(Echo(status=401), trail))
+    await call(Audit(Echo(status=421), trail))
+    await trail.flush()
+    assert book.rows[-1].status == 421
+
+
+async def test_who_reads_the_log_waits_for_rows_on_their_way_but_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    book = Book()
+    book.open.clear()
+    trail = Trail(book.record)
+    await call(Audit(Echo(), trail), method="POST")
+    await trail.told(0.01)
+    assert "behind" in caplog.text
+    asyncio.get_running_loop().call_later(0.05, book.open.set)
+    await trail.told()
+    assert len(book.rows) == 1
+
+
 async def test_a_log_that_cannot_be_written_is_told_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     book = Book()
     book.broken = True
