@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 
@@ -15,6 +17,10 @@ from forked_commands import ForkedCommands
 from openai_server import OpenAIServer
 from postgres_server import MISSING, PostgresServer, find_binaries, shared_server
 
+settings.register_profile(  # wherever the tests run: examples that do not change by themselves, and no time to keep
+    "promptprop", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("promptprop")
 UNTRACED = tuple(str(Path(__file__).parent / name) for name in ("e2e", "integration"))
 
 
@@ -23,6 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(UNTRACED):
             item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay in memory until the end: what outlives them all is looked through less often."""
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

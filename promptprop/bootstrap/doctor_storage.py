@@ -67,8 +67,8 @@ def check_database(patient: Patient) -> Iterator[Check]:
 def check_locks(patient: Patient) -> Iterator[Check]:
     """Is somebody working on a run? A lock whose process is gone holds nothing, so that none has to be cleared."""
     from promptprop.adapters.storage.connection import sqlite_file
-    from promptprop.adapters.storage.locks import run_lock
-    from promptprop.domain.errors import PromptPropError, RunLocked
+    from promptprop.adapters.storage.locks import run_holder
+    from promptprop.domain.errors import PromptPropError
 
     try:
         url = _url(patient)
@@ -77,10 +77,8 @@ def check_locks(patient: Patient) -> Iterator[Check]:
         return  # told of the database already
     files = sorted((file.parent / "locks").glob("*.lock")) if file is not None else []
     for lock in files:
-        try:
-            with run_lock(url, lock.stem):
-                pass
-        except RunLocked as held:
+        held = run_holder(url, lock.stem)
+        if held is not None:
             yield Check("locks", "ok", held.message)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from promptprop.adapters.jobs.executors import Roster
 from promptprop.adapters.jobs.places import APPLICATION, QUEUE, SCHEMA, WORKFLOW, jobs_url
-from promptprop.adapters.storage.connection import sqlite_file, translated
+from promptprop.adapters.storage.connection import sqlite_file, translated, write_ahead
 from promptprop.domain.errors import StorageError, UsageError
 from promptprop.ports import PRIORITIES, JobState, JobStatus, QueueDepth
 
@@ -152,7 +152,7 @@ def prepare(url: str) -> None:
 
         file.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(file, timeout=30)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            write_ahead(connection)
     from dbos import DBOS
 
     DBOS.migrate(url, schema=SCHEMA)

@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import socket
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +108,7 @@ def _sqlite_engine(url: URL, access: Access) -> Engine:
         if access == "read":
             connection.execute("PRAGMA query_only = ON")
         else:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
 
     def begin(connection: Connection) -> None:
@@ -116,6 +118,23 @@ def _sqlite_engine(url: URL, access: Access) -> Engine:
     if access != "read":
         event.listen(engine, "begin", begin)
     return engine
+
+
+def write_ahead(connection: sqlite3.Connection, seconds: float = BUSY_SECONDS) -> None:
+    """Set an SQLite file to write ahead. Raises sqlite3.OperationalError once it was locked for so many `seconds`.
+
+    Of a file that another process is just creating the pragma is refused at once, whatever the busy timeout.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def lock_schema(connection: Connection) -> None:

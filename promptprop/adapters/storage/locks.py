@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from promptprop.domain.errors import RunLocked, StorageError
 
 SERVER_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}  # seconds
 LONGEST_HOLDER = 1000  # bytes of a lock file that say who holds it
+SOMEBODY = (None, "another process")
+LOOK_SECONDS = 0.2  # who looks whether a run is held shares its lock file for far less than that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,15 @@ def run_lock(url: str, run_id: str) -> Iterator[None]:
     else:
         with _file_lock(file.parent / "locks" / _file_name(run_id), run_id):
             yield
+
+
+def run_holder(url: str, run_id: str) -> RunLocked | None:
+    """The refusal that `run_lock` would raise now, which says who holds the run; None where it is free.
+
+    A look takes nothing and writes nothing: another process that takes the run meanwhile is not refused for it.
+    """
+    file = sqlite_file(url)
+    return _server_holder(url, run_id) if file is None else _file_holder(file.parent / "locks", run_id)
 
 
 def lock_guard(url: str) -> Callable[[], None]:
@@ -90,8 +102,7 @@ class HeldName:
     def close(self) -> None:
         """Let others have it."""
         engine = self.connection.engine
-        with suppress(Exception):  # a connection that the server has ended need not be closed
-            self.connection.close()
+        _let_go(self.connection)
         engine.dispose()
 
 
@@ -110,6 +121,15 @@ def hold_name(url: str, name: str) -> HeldName | None:
         return held
     held.close()
     return None
+
+
+def _let_go(connection: Connection) -> None:
+    """Close what may hold a lock, so that the next one can take it at once: a server ends a session in its own time."""
+    with suppress(Exception):  # of a connection that the server has ended nothing is left to be freed or closed
+        if not has_ended(connection):
+            connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    with suppress(Exception):
+        connection.close()
 
 
 def _notice_losses(connection: Connection) -> None:
@@ -145,10 +165,8 @@ def _file_lock(path: Path, run_id: str) -> Iterator[None]:
     except OSError as error:
         raise translate(error) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _locked(run_id, *_named(os.read(descriptor, LONGEST_HOLDER))) from error
+        if not _taken(descriptor):
+            raise _locked(run_id, *_named(os.pread(descriptor, LONGEST_HOLDER, 0)))
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now})
         try:
@@ -163,13 +181,43 @@ def _file_lock(path: Path, run_id: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _taken(descriptor: int) -> bool:
+    """Whether the file is ours now. One that is only looked at is free again in a moment, and waited for."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _file_holder(folder: Path, run_id: str) -> RunLocked | None:
+    try:
+        descriptor = os.open(folder / _file_name(run_id), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise translate(error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _locked(run_id, *_named(os.pread(descriptor, LONGEST_HOLDER, 0)))
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _named(content: bytes) -> tuple[int | None, str]:
     """The holder's process id, and words for it, from what it wrote into its lock file."""
     with suppress(ValueError, KeyError, TypeError):
         holder = json.loads(content)
         since = datetime.fromisoformat(holder["since"])
         return int(holder["pid"]), _words(int(holder["pid"]), str(holder["host"]), since)
-    return None, "another process"  # it is about to write its name
+    return SOMEBODY  # it is about to write its name
 
 
 @contextmanager
@@ -185,31 +233,43 @@ def _server_lock(url: str, run_id: str) -> Iterator[None]:
             with translated():
                 _notice_losses(connection)
                 if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (number,)).scalar():
-                    raise _locked(run_id, *_holder(connection, number))
+                    raise _locked(run_id, *(_holder(connection, number) or SOMEBODY))  # it may have ended meanwhile
             with _held_lock:
                 _held.setdefault(name, set()).add(lock)
             yield
         finally:
             with _held_lock:
                 _held.get(name, set()).discard(lock)
-            with suppress(Exception):  # a connection that the server has ended need not be closed
-                connection.close()
+            _let_go(connection)
     finally:
         engine.dispose()
 
 
-def _holder(connection: Connection, number: int) -> tuple[int | None, str]:
-    """Who holds an advisory lock, as its connection says."""
+def _server_holder(url: str, run_id: str) -> RunLocked | None:
+    engine = make_engine(url, "read")
+    try:
+        with translated(), engine.connect() as connection:
+            holder = _holder(connection, _number(run_id))
+    finally:
+        engine.dispose()
+    return None if holder is None else _locked(run_id, *holder)
+
+
+def _holder(connection: Connection, number: int) -> tuple[int | None, str] | None:
+    """Who holds an advisory lock, as its connection says; None where nobody does."""
     statement = (
-        "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+        "SELECT a.application_name, a.backend_start FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
         "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = "
         "(SELECT oid FROM pg_database WHERE datname = current_database()) "
         "AND l.classid::bigint = %s AND l.objid::bigint = %s"
     )
     halves = ((number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF)
     found = connection.exec_driver_sql(statement, halves).first()
-    if found is None or (named := IDENTITY.fullmatch(found.application_name or "")) is None:
-        return None, "another process"  # it has ended meanwhile, or the server hides its name
+    if found is None:
+        return None
+    named = IDENTITY.fullmatch(found.application_name or "")
+    if named is None:  # the server hides its name
+        return SOMEBODY
     pid = int(named["pid"])
     return pid, _words(pid, named["host"], found.backend_start)
 

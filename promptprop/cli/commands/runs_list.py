@@ -70,16 +70,9 @@ def _so_far(store: SqlStore, run: RunRow) -> dict[str, Json]:
 
 def _status(url: str, run: RunRow) -> str:
     """The run's status; `killed` where it says running but no process holds it."""
-    from promptprop.adapters.storage.locks import run_lock
-    from promptprop.domain.errors import RunLocked
+    from promptprop.adapters.storage.locks import run_holder
 
-    if run.status != "running":
-        return run.status
-    try:
-        with run_lock(url, run.id):
-            return "killed"
-    except RunLocked:
-        return run.status
+    return "killed" if run.status == "running" and run_holder(url, run.id) is None else run.status
 
 
 def _json(run: RunRow) -> Json:

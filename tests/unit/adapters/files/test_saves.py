@@ -47,11 +47,11 @@ def waited(clock: Clock, *paths: Path) -> list[Path]:
 def test_a_save_is_seen_and_the_others_are_not_named(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.md"
     other.write_text("x")
-    assert waited(Clock(None, writes(file, "two"), None), file, other) == [file]
+    assert waited(Clock(None, writes(file, "three"), None), file, other) == [file]
 
 
 def test_a_file_that_is_written_in_several_steps_is_one_save(file: Path) -> None:
-    clock = Clock(writes(file, ""), writes(file, "tw"), writes(file, "two"), None)
+    clock = Clock(writes(file, ""), writes(file, "seco"), writes(file, "second"), None)
     saves = Saves(clock)
     saves.follow([file])
     assert saves.wait() == [file]
@@ -64,7 +64,7 @@ def test_a_file_that_another_one_replaces_and_one_that_goes_and_comes_back_are_s
     file: Path, tmp_path: Path
 ) -> None:
     def replaced() -> None:
-        (tmp_path / "new").write_text("two")
+        (tmp_path / "new").write_text("second")
         (tmp_path / "new").replace(file)
 
     assert waited(Clock(replaced, None), file) == [file]
@@ -74,7 +74,7 @@ def test_a_file_that_another_one_replaces_and_one_that_goes_and_comes_back_are_s
 
 def test_a_file_that_is_gone_for_good_or_new_is_told(file: Path, tmp_path: Path) -> None:
     assert waited(Clock(file.unlink, None), file) == [file]
-    assert waited(Clock(writes(file, "new"), None), file) == [file]
+    assert waited(Clock(writes(file, "fresh"), None), file) == [file]
 
 
 def test_touching_a_file_or_saving_it_as_it_was_is_no_save(file: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from postgres_server import PostgresServer
+from sqlalchemy import make_url
 
 from promptprop.adapters.jobs.executors import Roster, checked, host
 from promptprop.domain.errors import NotWritable, UsageError
@@ -107,7 +108,8 @@ def test_on_a_server_hosts_with_one_name_are_told_apart(postgres_url: str, tmp_p
 def test_an_id_whose_connection_was_ended_is_held_anew_unless_somebody_else_has_it(
     postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
 ) -> None:
-    end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    here = f"database = (SELECT oid FROM pg_database WHERE datname = '{make_url(postgres_url).database}')"
+    end = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND {here}"
     slot = roster(tmp_path / "here", postgres_url).take("pod-a")
     slot.keep()
     postgres_server.execute(end)

@@ -22,8 +22,7 @@ def drain(*_):
     (folder / f"drained-{slot}").touch()
     os._exit(0)
 signal.signal(signal.SIGTERM, drain)
-(folder / "new").write_text(str(os.getpid()))
-os.replace(folder / "new", folder / f"{slot}-{os.getpid()}")
+(folder / f"{slot}-{os.getpid()}").touch()
 while True: time.sleep(0.05)
 """
 STUBBORN = OBEDIENT.replace("signal.signal(signal.SIGTERM, drain)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")

@@ -128,7 +128,7 @@ async def test_a_redirect_is_not_followed(lister: ListingServer) -> None:
 
 async def test_a_server_that_hangs_or_is_not_there_costs_only_its_own_entry(lister: ListingServer) -> None:
     sources = [source_at(lister, "hang"), Source("openai", "http://127.0.0.1:9/v1"), source_at(lister, "openai")]
-    hanging, absent, good = await ask_all(sources, seconds=0.3)
+    hanging, absent, good = await ask_all(sources, seconds=2.0)
     assert isinstance(hanging.error, CallTimedOut)
     assert isinstance(absent.error, EndpointUnreachable)
     assert len(names(good)) == 2

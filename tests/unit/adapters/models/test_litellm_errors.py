@@ -4,7 +4,6 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from litellm.llms.custom_httpx.aiohttp_transport import AIOHTTP_EXC_MAP
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -91,6 +90,8 @@ def test_what_the_transport_met_tells_whether_anything_was_sent(
     cause: Exception, expected: type[ModelError], unconfirmed: bool
 ) -> None:
     litellm = load()
+    from litellm.llms.custom_httpx.aiohttp_transport import AIOHTTP_EXC_MAP  # at the top it would ask for prices
+
     error = litellm.APIConnectionError("cannot connect", "openai", "m")
     error.__cause__ = next(made(str(cause)) for kind, made in AIOHTTP_EXC_MAP.items() if isinstance(cause, kind))
     error.__cause__.__cause__ = cause

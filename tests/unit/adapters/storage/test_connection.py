@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from promptprop.adapters.storage.connection import make_engine, parse_url, shown, sqlite_file, translate
+from promptprop.adapters.storage.connection import make_engine, parse_url, shown, sqlite_file, translate, write_ahead
 from promptprop.domain.errors import NotWritable, PromptPropError, RunNotFound, StorageError, StorageFull
 
 
@@ -99,3 +101,22 @@ def test_a_server_compiles_no_reads(postgres_url: str) -> None:
         assert reader.exec_driver_sql("SHOW jit").scalar() == "off"
         assert not reader.connection.dbapi_connection.info.transaction_status  # type: ignore[union-attr]  # it is idle
         assert writer.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_a_file_that_another_process_is_creating_is_waited_for(tmp_path: Path) -> None:
+    with (
+        closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None, check_same_thread=False)) as other,
+        closing(sqlite3.connect(tmp_path / "runs.db", timeout=0, isolation_level=None)) as ours,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            write_ahead(ours, seconds=0.05)
+        threading.Timer(0.1, lambda: other.execute("COMMIT")).start()
+        write_ahead(ours)
+        assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_is_no_database_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "runs.db").write_text("this is no database, and long enough to be taken for none" * 20)
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as ours, pytest.raises(sqlite3.DatabaseError, match="not a"):
+        write_ahead(ours)

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psycopg
 import pytest
 from postgres_server import plain
 
-from promptprop.adapters.storage.locks import run_lock
+from promptprop.adapters.storage.locks import hold_name, run_holder, run_lock
 from promptprop.domain.errors import RunLocked
 
 HOLDER = (
@@ -109,3 +111,64 @@ def test_a_failure_within_a_lock_comes_out_as_it_is(any_database_url: str) -> No
         raise ZeroDivisionError
     with run_lock(any_database_url, "run-1"):
         pass
+
+
+def test_a_look_says_who_holds_a_run_and_takes_nothing(any_database_url: str) -> None:
+    assert run_holder(any_database_url, "run-1") is None
+    process = start_holder(any_database_url)
+    held = run_holder(any_database_url, "run-1")
+    assert held is not None
+    assert f"process {process.pid} on" in held.message
+    assert run_holder(any_database_url, "run-2") is None
+    process.communicate("\n", timeout=60)
+    if any_database_url.startswith("postgresql"):
+        await_no_lock(any_database_url)
+    assert run_holder(any_database_url, "run-1") is None
+
+
+def test_a_look_makes_no_file(database_url: str, tmp_path: Path) -> None:
+    assert run_holder(database_url, "run-1") is None
+    assert not (tmp_path / "locks").exists()
+
+
+def test_a_run_is_taken_although_others_look_at_it_all_the_time(database_url: str) -> None:
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.001):
+            run_holder(database_url, "run-1")
+
+    with run_lock(database_url, "run-1"):
+        pass
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(100):
+            with run_lock(database_url, "run-1"):
+                assert run_holder(database_url, "run-1") is not None
+    finally:
+        over.set()
+        looker.join()
+
+
+def test_a_run_that_is_being_looked_at_is_waited_for(database_url: str, tmp_path: Path) -> None:
+    with run_lock(database_url, "run-1"):
+        pass
+    with (tmp_path / "state" / "locks" / "run-1.lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        threading.Timer(0.05, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
+        with run_lock(database_url, "run-1"):
+            pass
+
+
+def test_a_lock_that_was_let_go_can_be_taken_at_once(any_database_url: str) -> None:
+    for _ in range(20):
+        with run_lock(any_database_url, "run-1"):
+            pass
+
+
+def test_a_name_that_was_let_go_can_be_held_at_once(postgres_url: str) -> None:
+    for _ in range(20):
+        held = hold_name(postgres_url, "a name")
+        assert held is not None
+        held.close()

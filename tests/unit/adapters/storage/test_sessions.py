@@ -192,7 +192,7 @@ async def test_a_batch_that_lost_a_deadlock_is_written_after_the_winner(
     for run_id in ("run-1", "run-2"):
         await server_store.create_run(RunRow(run_id, *(getattr(some_run, name) for name in RunRow.__slots__[1:9])))
     with closing(psycopg.connect(plain(postgres_url))) as other:
-        other.execute("SET deadlock_timeout = '1h'")  # so that it is never the one that gives way
+        other.execute("SET deadlock_timeout = '30s'")  # ours looks after one second, and is the one that gives way
         other.execute("UPDATE runs SET name = 'theirs' WHERE id = 'run-2'")
         writes = asyncio.gather(server_store.write(touch("run-1")), server_store.write(touch("run-2")))
         waiting = (
