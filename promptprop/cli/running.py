@@ -149,7 +149,7 @@ async def _watch(
     except PromptPropError as ended:
         error = ended
     except asyncio.CancelledError:
-        cancelled = True  # before the first event, or after the last one: else the engine says Interrupted
+        cancelled = True  # before this pass of the run has begun, or after the end: else the engine says Interrupted
     finally:
         beat.cancel()
         progress.end()
@@ -157,9 +157,13 @@ async def _watch(
         await store.delete_run(run.id)  # it never began: nothing was decided and nothing paid
         raise error or asyncio.CancelledError
     notes = [f"tracking: {tracking.problem}"] if tracking and tracking.problem else []
-    if cancelled:
+    report = report or engine.report(run.id)
+    if cancelled and report.history.finished:
         notes.append("interrupted when the run was over: its result is complete, MLflow's record may not be")
-    return _outcome(run, report or engine.report(run.id), error, notes)
+    elif cancelled:
+        remedy = f"promptprop runs resume {run.id[:8]}"
+        error = Interrupted(f"run {run.id[:8]} was interrupted before it went on", remedy=remedy)
+    return _outcome(run, report, error, notes)
 
 
 def _outcome(run: RunRow, report: Report, error: PromptPropError | None, notes: list[str]) -> Outcome:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from promptprop.domain import events as facts
 from promptprop.domain.budget import Spend
@@ -124,8 +124,11 @@ class Course:
         self.desk.seal(row.id for row in (*assembly.brief.confirm, *assembly.brief.test))
         for event in wanted:
             self._admit(event)
-        await self.room.store.update_run(self.row.id, status="running")
-        await self._open(assembly.started, wanted)
+        try:
+            await self.room.store.update_run(self.row.id, status="running")
+            await self._open(assembly.started, wanted)
+        except asyncio.CancelledError:
+            await self._break_off()
         self.relay = asyncio.create_task(self._relay(assembly.ledger))
         self.watch = asyncio.create_task(self.mail.watch(asyncio.current_task()))
         try:
@@ -133,14 +136,7 @@ class Course:
             await self._finish()
         except asyncio.CancelledError:
             self.watch.cancel()
-            if self.history.finished:  # it came too late to interrupt anything
-                await self._over()
-                raise
-            ending = self.mail.ending()
-            await self._end(ending)
-            raise Interrupted(
-                f"run {self.row.id[:8]} was {ending}", remedy=f"promptprop runs resume {self.row.id[:8]}"
-            ) from None
+            await self._break_off()
         except BudgetSpent as spent:
             left = "confirmation and the sealed test" if self.row.activity == "optimize" else "rows that are left"
             detail = f"the {spent.cap} cap leaves no room for the {left}"
@@ -318,6 +314,17 @@ class Course:
             return ()
         return tuple(one for one in self.room.store.runs_that_opened(self.history.sealed) if one != self.row.id)
 
+    async def _break_off(self) -> NoReturn:
+        """End what was cancelled in good order. Raises Interrupted; CancelledError where there is nothing to stop."""
+        if not self.seq:  # it never began
+            raise asyncio.CancelledError
+        if self.history.finished:  # it came too late
+            await self._over()
+            raise asyncio.CancelledError
+        ending, short = self.mail.ending(), self.row.id[:8]
+        await self._end(ending)
+        raise Interrupted(f"run {short} was {ending}", remedy=f"promptprop runs resume {short}") from None
+
     async def _end(self, ending: Ending) -> None:
         """Stop since somebody wants it. Whoever asked in the inbox may cancel as well, which asks for the same thing.
 
@@ -346,7 +353,7 @@ class Course:
             status=self.history.status,
             stop_reason=reason,
             active_seconds=self.active_seconds(),
-            summary=summary_of(self.history),
+            summary=summary_of(self.history if self.replay.live else self.before),  # no less than it said already
         )
         await self.mail.close()
 

@@ -93,15 +93,33 @@ def test_a_run_that_is_over_keeps_its_result_when_tracking_is_interrupted(
 def test_nothing_is_left_of_a_run_interrupted_before_its_first_event(
     cli_project: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def troubled(*_: object) -> TroubledSink:
+    async def troubled(*_: object, **__: object) -> None:
         press_ctrl_c()
-        return TroubledSink()
+        await asyncio.sleep(60)  # the signal arrives
 
-    track(monkeypatch, troubled)
-    ended = run_cli(*OPTIMIZE)
+    with monkeypatch.context() as patched:
+        patched.setattr("promptprop.services.engine.Engine.run", troubled)
+        ended = run_cli(*OPTIMIZE)
     assert ended.code == 130
     assert "nothing was begun" in ended.err
     assert run_cli("runs", "list", "--json").json == []
+
+
+def test_a_run_interrupted_before_it_goes_on_says_so_and_stays_as_it_was(
+    stopped: str, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def troubled(*_: object, **__: object) -> None:
+        press_ctrl_c()
+        await asyncio.sleep(60)  # the signal arrives
+
+    with monkeypatch.context() as patched:
+        patched.setattr("promptprop.services.engine.Engine.run", troubled)
+        ended = run_cli("runs", "resume", stopped)
+    assert ended.code == 130
+    assert "was interrupted before it went on" in ended.err
+    [listed] = run_cli("runs", "list", "--json").json
+    assert listed["status"] == "stopped"
+    assert run_cli("runs", "resume", stopped).code == 0
 
 
 def test_nothing_is_left_of_a_run_interrupted_while_it_is_stored(

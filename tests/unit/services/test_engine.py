@@ -13,6 +13,7 @@ import pytest
 from interruptions import OPTIONS, cancelled_anywhere, killed_anywhere
 from laboratory import Lab, Listener, MortalStore, comparable, decisions_of, seeded_latency
 
+from promptprop.adapters.storage.store import SqlStore
 from promptprop.domain.errors import (
     AuthenticationFailed,
     Interrupted,
@@ -76,6 +77,46 @@ async def test_a_finished_run_only_shows_its_report(lab: Lab) -> None:
 @pytest.mark.parametrize("optimizer", OPTIONS)
 async def test_a_run_cancelled_at_any_decision_goes_on_to_the_same_end(new_lab: NewLab, optimizer: str) -> None:
     await cancelled_anywhere(new_lab, optimizer, 4 if optimizer == "backprop" else 2)  # more in a campaign
+
+
+class Interrupting(MortalStore):
+    """A store during whose first write the run is interrupted."""
+
+    def __init__(self, store: SqlStore) -> None:
+        super().__init__(store, 0, Interrupted("unused"))
+        self.victim: asyncio.Task[object] | None = None
+
+    async def append(self, event: StoredEvent) -> None:
+        victim, self.victim = self.victim, None
+        if victim is not None:
+            victim.cancel()
+        await self._store.append(event)
+
+
+async def test_a_run_interrupted_while_its_first_event_is_written_is_stopped_and_goes_on_to_the_same_end(
+    new_lab: NewLab,
+) -> None:
+    whole, cut = new_lab("whole"), new_lab("cut")
+    reference = await whole.run(await whole.new_run())
+    run_id = await cut.new_run()
+    for begun in ("run_started", "run_resumed", "run_resumed"):
+        store = Interrupting(cut.open())
+        store.victim = run = asyncio.ensure_future(cut.run(run_id, store))
+        with pytest.raises(Interrupted):
+            await run
+        assert kinds(cut, run_id)[-2:] == [begun, "run_stopped"]
+        assert cut.store.run(run_id).status == "stopped"
+    assert comparable(await cut.run(run_id)) == comparable(reference)
+
+
+async def test_an_interrupt_while_a_run_replays_leaves_its_summary_as_it_was(lab: Lab) -> None:
+    run_id = await lab.new_run()
+    with pytest.raises(Interrupted):
+        await lab.run_until(run_id, 20)
+    before = lab.store.run(run_id).summary
+    with pytest.raises(Interrupted):
+        await lab.run_until(run_id, 3)
+    assert lab.store.run(run_id).summary == before
 
 
 @pytest.mark.no_cover
