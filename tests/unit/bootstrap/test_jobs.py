@@ -52,9 +52,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlStore]
 class Played(Attendant):
     """An attendant whose engine does what the test says: `acts` are errors to raise, or None to finish, in turns."""
 
-    def __init__(self, store: SqlStore, *acts: BaseException | None, status: str = "") -> None:
+    def __init__(
+        self, store: SqlStore, *acts: BaseException | None, status: str = "", locked_seconds: float = 60.0
+    ) -> None:
         dispatch = Dispatch(store, MemoryQueue(), SystemClock(), run_locks(store.url))
-        super().__init__(store, store.url, {}, dispatch, locked_seconds=0.05)
+        super().__init__(store, store.url, {}, dispatch, locked_seconds=locked_seconds)
         self.acts, self.status, self.passes = list(acts), status, 0
         self._engine.run = self.play  # type: ignore[method-assign]
 
@@ -133,7 +135,7 @@ async def test_a_run_that_another_process_has_is_waited_for(store: SqlStore) -> 
 
 async def test_a_run_that_another_process_keeps_is_left_to_it(store: SqlStore) -> None:
     locked = RunLocked("process 7 has it")
-    outcome = await Played(store, *[locked] * 1000).attend(RUN)
+    outcome = await Played(store, *[locked] * 1000, locked_seconds=0.05).attend(RUN)
     assert (outcome["error"], outcome["message"]) == ("run_locked", "process 7 has it")
     assert told(store) == ("queued", None)
 

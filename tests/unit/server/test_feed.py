@@ -125,10 +125,12 @@ async def test_a_database_that_is_away_for_a_while_ends_no_stream() -> None:
 
 async def test_a_server_that_ends_ends_its_streams_without_an_end_frame() -> None:
     source = feeds(Table(2))
-    following = asyncio.create_task(gathered(source.follow("r")))
-    await asyncio.sleep(0.03)
+    following = source.follow("r")
+    found: list[bytes] = []
+    while ids(found) != [1, 2]:
+        found.append(await asyncio.wait_for(anext(following), 30))
     await source.close()
-    found = await asyncio.wait_for(following, 5)
+    found += await asyncio.wait_for(gathered(following), 30)
     assert ids(found) == [1, 2]
     assert not any(b"event: end" in one for one in found)
 

@@ -169,7 +169,7 @@ async def test_who_reads_the_log_waits_for_rows_on_their_way_but_not_for_ever(ca
     await trail.told(0.01)
     assert "behind" in caplog.text
     asyncio.get_running_loop().call_later(0.05, book.open.set)
-    await trail.told()
+    await trail.told(60)
     assert len(book.rows) == 1
 
 
